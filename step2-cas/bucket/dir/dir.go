@@ -1,0 +1,155 @@
+// Package dir is a bucket in a folder: one file a key. Where to begin reading:
+// write.go has the phases of a write and with them all that durability rests on;
+// pending.go hides what is not durable yet; upload.go receives bytes; read.go
+// reads.
+//
+// The folder "uploads" is the bucket's own: it holds the open uploads, one
+// folder each, the files that are being staged, and the lock. All of it is on
+// the file system of the keys, so that a rename publishes.
+package dir
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"shibafu.dev/step2-cas/bucket"
+)
+
+// ErrLocked says that another process writes to the folder.
+var ErrLocked = errors.New("dir: another process writes to this folder")
+
+// errReadOnly is what writes to a bucket made by OpenReadOnly end with.
+var errReadOnly = errors.New("dir: opened for reading only")
+
+// Bucket is a bucket.Bucket.
+type Bucket struct {
+	root    string
+	lock    *os.File // nil if read-only
+	pending pending
+	fresh   freshFolders
+	staged  atomic.Uint64 // numbers the files under uploads/.staged
+	inUse   sync.Map      // IDs of open uploads
+}
+
+// Open opens the folder root, made if need be, for reading and writing. There
+// is one writer a folder: ErrLocked names the process that holds it. The
+// caller closes the bucket.
+func Open(root string) (*Bucket, error) {
+	b := &Bucket{root: filepath.Clean(root)}
+	if err := os.MkdirAll(b.path(bucket.UploadsFolder), 0o755); err != nil {
+		return nil, err
+	}
+	if err := b.takeLock(); err != nil {
+		return nil, err
+	}
+	if err := b.recover(); err != nil {
+		b.lock.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// OpenReadOnly opens the folder root, which must exist, without a lock: for
+// looking at a store while another process may be serving it.
+func OpenReadOnly(root string) (*Bucket, error) {
+	if _, err := os.ReadDir(root); err != nil {
+		return nil, err
+	}
+	return &Bucket{root: filepath.Clean(root)}, nil
+}
+
+// Close lets go of the lock.
+func (b *Bucket) Close() error {
+	if b.lock == nil {
+		return nil
+	}
+	return b.lock.Close()
+}
+
+// SoleWriter is true for the holder of the lock.
+func (b *Bucket) SoleWriter() bool { return b.lock != nil }
+
+func (b *Bucket) takeLock() error {
+	f, err := os.OpenFile(b.path(bucket.UploadsFolder+"/.lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return &fs.PathError{Op: "flock", Path: f.Name(), Err: err}
+		}
+		holder, _ := io.ReadAll(io.LimitReader(f, 256))
+		return fmt.Errorf("%w: %s is held by process %s", ErrLocked, b.root, strings.TrimSpace(string(holder)))
+	}
+	if err := f.Truncate(0); err != nil {
+		f.Close()
+		return err
+	}
+	fmt.Fprintf(f, "%d\n", os.Getpid())
+	b.lock = f
+	return nil
+}
+
+// recover removes what an earlier process was staging when it died, and makes
+// durable what it had made visible without having come to say so.
+func (b *Bucket) recover() error {
+	staging := b.path(stagingFolder)
+	if err := os.RemoveAll(staging); err != nil {
+		return err
+	}
+	if err := os.Mkdir(staging, 0o755); err != nil {
+		return classify(err)
+	}
+	root, err := os.Open(b.root)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return syncFileSystem(root)
+}
+
+// path is where key's file is.
+func (b *Bucket) path(key string) string { return b.root + "/" + key }
+
+// classify turns the system's ways to say "full" into bucket.ErrFull.
+func classify(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", bucket.ErrFull, err)
+	}
+	return err
+}
+
+// missing tells whether err says that no object is there, be it that a folder
+// on the way is missing or that one of them is a file.
+func missing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)
+}
+
+// infoOf describes the file of key. Its version changes with every rename onto
+// the key, as the new file has another inode, or another time if the inode of
+// the old one was used again.
+func infoOf(key string, fi fs.FileInfo) bucket.Info {
+	info := bucket.Info{Key: key, Size: fi.Size(), ModTime: fi.ModTime()}
+	var ino uint64
+	var changed int64
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		ino, changed = st.Ino, time.Unix(st.Ctim.Unix()).UnixNano()
+	}
+	var buf [64]byte
+	v := strconv.AppendUint(buf[:0], ino, 36)
+	v = strconv.AppendInt(append(v, '.'), fi.ModTime().UnixNano(), 36)
+	v = strconv.AppendInt(append(v, '.'), changed, 36)
+	info.Version = string(strconv.AppendInt(append(v, '.'), info.Size, 36))
+	return info
+}

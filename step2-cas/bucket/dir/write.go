@@ -1,0 +1,298 @@
+package dir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"shibafu.dev/step2-cas/bucket"
+)
+
+const stagingFolder = bucket.UploadsFolder + "/.staged"
+
+// Write implements bucket.Bucket, in phases:
+//
+//  1. stage: every new file is written under uploads/ and synced;
+//  2. apply: conditions are checked and the files renamed onto their keys;
+//  3. settle: every folder that changed is synced, once;
+//  4. publish: the keys are shown to readers.
+//
+// No file is renamed before its own sync, and between 2 and 4 the keys are
+// pending, so whoever sees a change sees one that a power cut leaves in place.
+func (b *Bucket) Write(ctx context.Context, changes ...bucket.Change) error {
+	if b.lock == nil {
+		return errReadOnly
+	}
+	keys := make([]string, len(changes))
+	for i, c := range changes {
+		if err := bucket.CheckKey(c.Key); err != nil {
+			return err
+		}
+		keys[i] = c.Key
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	files, err := b.stage(changes)
+	defer removeStaged(files, changes)
+	if err != nil {
+		return err
+	}
+	if err := b.pending.acquire(ctx, keys); err != nil {
+		return err
+	}
+	var doubt error
+	defer func() { b.pending.release(keys, doubt) }()
+	if err := b.check(changes); err != nil {
+		return err
+	}
+	changed, err := b.apply(changes, files)
+	// What was renamed is synced even if a later rename failed: it is there, and
+	// release shows it.
+	if doubt = b.settle(changed); doubt != nil {
+		return doubt
+	}
+	b.tidy(changes)
+	return err
+}
+
+// stage makes the new files, synced. The result has one path a change, "" for a
+// deletion.
+func (b *Bucket) stage(changes []bucket.Change) (files []string, err error) {
+	files = make([]string, len(changes))
+	for i, c := range changes {
+		switch {
+		case c.Delete:
+		case c.From != nil:
+			u, ok := c.From.(*upload)
+			if !ok || u.bucket != b || u.done {
+				return files, errors.New("dir: not an open upload of this bucket")
+			}
+			if files[i], err = u.seal(); err != nil {
+				return files, err
+			}
+		default:
+			files[i] = b.path(stagingFolder + "/" + strconv.FormatUint(b.staged.Add(1), 10))
+			if err := writeSynced(files[i], c.Data); err != nil {
+				return files, err
+			}
+		}
+	}
+	return files, nil
+}
+
+// removeStaged removes the files that no rename took.
+func removeStaged(files []string, changes []bucket.Change) {
+	for i, f := range files {
+		if f != "" && changes[i].From == nil {
+			os.Remove(f)
+		}
+	}
+}
+
+func writeSynced(name string, data []byte) (err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return classify(err)
+	}
+	defer func() {
+		if closeErr := f.Close(); err == nil {
+			err = classify(closeErr)
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return classify(err)
+	}
+	return syncFile(f)
+}
+
+func (b *Bucket) check(changes []bucket.Change) error {
+	for _, c := range changes {
+		if c.If.Always() {
+			continue
+		}
+		info, err := b.stat(c.Key)
+		if err != nil && err != bucket.ErrNotExist {
+			return err
+		}
+		if !c.If.Holds(err == nil, info.Version) {
+			return bucket.ErrChanged
+		}
+	}
+	return nil
+}
+
+// apply makes the changes and returns the folders that must be synced for them.
+func (b *Bucket) apply(changes []bucket.Change, files []string) (folders, error) {
+	changed := folders{}
+	for i, c := range changes {
+		target := b.path(c.Key)
+		if c.Delete {
+			if err := os.Remove(target); err == nil {
+				changed[path.Dir(target)] = true
+			} else if !missing(err) {
+				return changed, classify(err)
+			}
+			continue
+		}
+		if err := b.rename(files[i], target); err != nil {
+			return changed, err
+		}
+		files[i] = ""
+		if u, ok := c.From.(*upload); ok {
+			u.done = true
+			os.Chmod(target, 0o444) // a hint to people; who writes here goes by the lock
+		}
+		changed[path.Dir(target)] = true
+		b.fresh.parents(b.root, path.Dir(target), changed)
+	}
+	return changed, nil
+}
+
+// rename puts file at target and makes the folders above it. Another request may
+// be pruning those at the same time, so it tries again.
+func (b *Bucket) rename(file, target string) error {
+	for range 100 {
+		err := os.Rename(file, target)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return classify(err)
+		}
+		if err := b.makeFolder(path.Dir(target)); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("dir: folder of %s keeps vanishing", path.Base(target))
+}
+
+func (b *Bucket) makeFolder(folder string) error {
+	err := b.fresh.make(folder)
+	switch {
+	case err == nil || errors.Is(err, fs.ErrExist):
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return classify(err)
+	}
+	if err := b.makeFolder(path.Dir(folder)); err != nil {
+		return err
+	}
+	if err := b.fresh.make(folder); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+		return classify(err)
+	}
+	return nil
+}
+
+// settle syncs the folders. Where the disk refuses, what was renamed can be
+// neither vouched for nor taken back.
+func (b *Bucket) settle(changed folders) error {
+	made := b.fresh.snapshot()
+	for folder := range changed {
+		err := syncFolder(folder)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // pruned by another request, so nothing in it was to be kept
+		}
+		if err != nil {
+			return fmt.Errorf("dir: the disk cannot make changes durable, so nothing more is written: %w", err)
+		}
+	}
+	b.fresh.settled(changed, made)
+	return nil
+}
+
+// tidy removes what the changes left behind: the rest of finished uploads, and
+// folders that deletions emptied. Nothing depends on it.
+func (b *Bucket) tidy(changes []bucket.Change) {
+	for _, c := range changes {
+		if u, ok := c.From.(*upload); ok && u.done {
+			u.remove()
+		}
+		if !c.Delete {
+			continue
+		}
+		for folder := path.Dir(b.path(c.Key)); len(folder) > len(b.root); folder = path.Dir(folder) {
+			if b.fresh.remove(folder) != nil {
+				break
+			}
+		}
+	}
+}
+
+// folders is a set of paths.
+type folders map[string]bool
+
+// freshFolders are the folders made by this process whose own entry in the
+// folder above may not be durable yet. A request that puts a file under one
+// must sync that entry too, also if it was another request that made the folder.
+type freshFolders struct {
+	mu   sync.Mutex
+	made map[string]uint64 // path to the number of its making
+	next uint64
+}
+
+func (f *freshFolders) make(folder string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := os.Mkdir(folder, 0o755)
+	if err == nil {
+		if f.made == nil {
+			f.made = map[string]uint64{}
+		}
+		f.next++
+		f.made[folder] = f.next
+	}
+	return err
+}
+
+// parents adds to changed the folder above each fresh one from folder up to
+// root.
+func (f *freshFolders) parents(root, folder string, changed folders) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.made) == 0 {
+		return
+	}
+	for ; strings.HasPrefix(folder, root+"/"); folder = path.Dir(folder) {
+		if _, ok := f.made[folder]; ok {
+			changed[path.Dir(folder)] = true
+		}
+	}
+}
+
+// snapshot returns the number of the last making; what was made up to then is
+// covered by a sync that starts now.
+func (f *freshFolders) snapshot() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.next
+}
+
+// settled drops the folders made up to that number whose parent was synced.
+func (f *freshFolders) settled(synced folders, made uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for folder, number := range f.made {
+		if number <= made && synced[path.Dir(folder)] {
+			delete(f.made, folder)
+		}
+	}
+}
+
+// remove removes a folder that is empty.
+func (f *freshFolders) remove(folder string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := syscall.Rmdir(folder)
+	if err == nil {
+		delete(f.made, folder)
+	}
+	return err
+}
