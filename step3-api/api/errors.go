@@ -1,0 +1,70 @@
+package api
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"shibafu.dev/step1-spec-notes/ocierr"
+)
+
+// kept are the headers that a handler may set for its error.
+var kept = map[string]bool{
+	"Allow": true, "Content-Range": true, "Location": true, "Range": true, "Retry-After": true, "Www-Authenticate": true,
+}
+
+// writeError sends err in the form of the specification. What is not an ocierr
+// is a 500 whose cause goes to the log alone; the response carries an ID to find
+// it by.
+func (m *Mux) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	e, known := ocierr.From(err)
+	h := w.Header()
+	for name := range h {
+		if !kept[name] {
+			delete(h, name)
+		}
+	}
+	if e.Status >= 500 {
+		if !known && r.Context().Err() != nil {
+			return // the client is gone, and that is why it failed
+		}
+		id := rand.Text()
+		h.Set("X-Request-Id", id)
+		m.log.LogAttrs(r.Context(), slog.LevelError, "request failed",
+			slog.String("id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("cause", err))
+	}
+	body, jsonErr := json.Marshal(ocierr.Body{Errors: []ocierr.Error{e}})
+	if jsonErr != nil {
+		e.Detail = nil
+		body, _ = json.Marshal(ocierr.Body{Errors: []ocierr.Error{e}})
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(body)+1))
+	w.WriteHeader(e.Status)
+	if r.Method != http.MethodHead {
+		w.Write(append(body, '\n'))
+	}
+}
+
+// WriteJSON sends v, as a 200.
+func WriteJSON(w http.ResponseWriter, contentType string, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	w.Write(body)
+	return nil
+}
+
+// Base answers GET /v2/: this is a registry.
+func Base(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Docker-Distribution-Api-Version", "registry/2.0")
+	return WriteJSON(w, "application/json", struct{}{})
+}
