@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step2-cas/bucket/mem"
 	"shibafu.dev/step2-cas/cas"
 	"shibafu.dev/step3-api/api"
@@ -43,7 +44,9 @@ func run(ctx context.Context, addr string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 
 	mux := api.NewMux(log)
-	pullhttp.Register(mux, catalog, catalog)
+	mux.Handle(endpoint.Base, api.Base)
+	pullhttp.RegisterBlobs(mux, pullhttp.Bare{Store: store})
+	pullhttp.RegisterManifests(mux, catalog)
 
 	return api.Serve(ctx, ln, mux, api.Limits{}, log)
 }

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"io"
 	"time"
 
 	"shibafu.dev/step1-spec-notes/digest"
@@ -15,23 +16,13 @@ import (
 	"shibafu.dev/step2-cas/cas"
 )
 
-// catalog is the poorest thing that can stand behind the ports of pullhttp: a
-// store, and a fixed table that says what a tag refers to. Every name sees the
-// whole store; that a repository holds only what was pushed to it comes with
-// step 5.
+// catalog is the poorest pullhttp.Manifests there can be: a store, and a fixed
+// table that says what a tag refers to. Every name sees every manifest; that a
+// repository holds only what was pushed to it comes with step 5.
 type catalog struct {
 	store     *cas.Store
 	tags      map[string]digest.Digest // by "name:tag"
 	manifests map[digest.Digest]oci.Descriptor
-}
-
-func (c *catalog) OpenBlob(ctx context.Context, _ ref.Name, d digest.Digest) (bucket.Object, error) {
-	return c.store.Open(ctx, d)
-}
-
-func (c *catalog) StatBlob(ctx context.Context, _ ref.Name, d digest.Digest) (int64, error) {
-	info, err := c.store.Stat(ctx, d)
-	return info.Size, err
 }
 
 func (c *catalog) Manifest(ctx context.Context, name ref.Name, reference ref.TagOrDigest) (oci.Descriptor, []byte, error) {
@@ -48,8 +39,7 @@ func (c *catalog) Manifest(ctx context.Context, name ref.Name, reference ref.Tag
 		return oci.Descriptor{}, nil, err
 	}
 	defer o.Close()
-	raw := make([]byte, desc.Size)
-	_, err = o.Read(raw)
+	raw, err := io.ReadAll(o)
 	return desc, raw, err
 }
 

@@ -58,7 +58,8 @@ func (s *Store) NewWriter(ctx context.Context, id string, a digest.Algorithm, no
 }
 
 // OpenWriter takes up the writer of that ID where it was last saved.
-// bucket.ErrNotExist.
+// bucket.ErrNotExist, also where what was saved is damaged; then its bytes are
+// freed.
 func (s *Store) OpenWriter(ctx context.Context, id string) (*Writer, error) {
 	u, err := s.bucket.OpenUpload(ctx, id)
 	if err != nil {
@@ -66,8 +67,7 @@ func (s *Store) OpenWriter(ctx context.Context, id string) (*Writer, error) {
 	}
 	w := &Writer{store: s, upload: u}
 	if err := w.restore(u.State()); err != nil {
-		u.Close()
-		return nil, err
+		return nil, errors.Join(bucket.ErrNotExist, err, u.Abort(ctx))
 	}
 	return w, nil
 }

@@ -3,11 +3,13 @@ package api
 import (
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
 
 	"shibafu.dev/step1-spec-notes/ocierr"
+	"shibafu.dev/step2-cas/bucket"
 )
 
 // kept are the headers that a handler may set for its error.
@@ -19,6 +21,9 @@ var kept = map[string]bool{
 // is a 500 whose cause goes to the log alone; the response carries an ID to find
 // it by.
 func (m *Mux) writeError(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, bucket.ErrFull) { // any write can meet it
+		err = errors.Join(ocierr.StorageFull, err)
+	}
 	e, known := ocierr.From(err)
 	h := w.Header()
 	for name := range h {

@@ -39,6 +39,10 @@ type Mux struct {
 	log        *slog.Logger
 	middleware []Middleware
 	methods    map[string][]string // by pattern, what Allow says
+	// PublicURL is put before the paths of Location headers, "https://host[/prefix]".
+	// If it is "", they are relative to the host, as the Host header can be
+	// anything. It is set before the first request.
+	PublicURL string
 }
 
 // NewMux returns a mux without handlers. Errors that are not the client's fault
@@ -91,17 +95,27 @@ func (m *Mux) handle(pattern string, h Handler) {
 	})
 }
 
-type pathKey struct{}
+type requestKey struct{}
+
+// request is what the mux found out about a request.
+type request struct {
+	path      endpoint.Path
+	publicURL string
+}
+
+func requestOf(r *http.Request) request {
+	if q, ok := r.Context().Value(requestKey{}).(*request); ok {
+		return *q
+	}
+	return request{}
+}
 
 // PathOf returns the parts of r's path, checked by their grammars. It is zero
 // outside of a Mux.
-func PathOf(r *http.Request) endpoint.Path {
-	p, _ := r.Context().Value(pathKey{}).(*endpoint.Path)
-	if p == nil {
-		return endpoint.Path{}
-	}
-	return *p
-}
+func PathOf(r *http.Request) endpoint.Path { return requestOf(r).path }
+
+// Location is the value of a Location header that leads to p.
+func Location(r *http.Request, p endpoint.Path) string { return requestOf(r).publicURL + p.String() }
 
 // ServeHTTP takes the path apart, checks each part, and folds the name into one
 // segment (its slashes encoded), so that the patterns of http.ServeMux match and
@@ -118,7 +132,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		m.writeError(w, r, pathError(err))
 		return
 	}
-	r = r.WithContext(context.WithValue(r.Context(), pathKey{}, &p))
+	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{p, m.PublicURL}))
 	folded := p.Folded()
 	r.URL = &url.URL{Path: p.String(), RawQuery: r.URL.RawQuery}
 	if folded != r.URL.Path {

@@ -21,6 +21,7 @@ import (
 	"shibafu.dev/step1-spec-notes/ocierr"
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step2-cas/bucket"
+	"shibafu.dev/step2-cas/cas"
 	"shibafu.dev/step3-api/api"
 )
 
@@ -45,19 +46,36 @@ type BlobDeleter interface {
 	DeleteBlob(ctx context.Context, name ref.Name, d digest.Digest) error
 }
 
-// Register adds the endpoints for pulling to mux.
-func Register(mux *api.Mux, blobs Blobs, manifests Manifests) {
-	mux.Handle(endpoint.Base, api.Base)
+// Bare is Blobs over a store as it is: every name sees everything.
+type Bare struct{ Store *cas.Store }
+
+// OpenBlob implements Blobs.
+func (b Bare) OpenBlob(ctx context.Context, _ ref.Name, d digest.Digest) (bucket.Object, error) {
+	return b.Store.Open(ctx, d)
+}
+
+// StatBlob implements Blobs.
+func (b Bare) StatBlob(ctx context.Context, _ ref.Name, d digest.Digest) (int64, error) {
+	info, err := b.Store.Stat(ctx, d)
+	return info.Size, err
+}
+
+// RegisterBlobs adds the pulling of blobs to mux.
+func RegisterBlobs(mux *api.Mux, blobs Blobs) {
 	mux.Handle(endpoint.PullBlob, func(w http.ResponseWriter, r *http.Request) error {
 		return pullBlob(w, r, blobs)
 	})
+}
+
+// RegisterManifests adds the pulling of manifests to mux.
+func RegisterManifests(mux *api.Mux, manifests Manifests) {
 	mux.Handle(endpoint.PullManifest, func(w http.ResponseWriter, r *http.Request) error {
 		return pullManifest(w, r, manifests)
 	})
 }
 
-// RegisterDelete adds the deletion of blobs to mux.
-func RegisterDelete(mux *api.Mux, blobs BlobDeleter) {
+// RegisterBlobDelete adds the deletion of blobs to mux.
+func RegisterBlobDelete(mux *api.Mux, blobs BlobDeleter) {
 	mux.Handle(endpoint.DeleteBlob, func(w http.ResponseWriter, r *http.Request) error {
 		p := api.PathOf(r)
 		if err := blobs.DeleteBlob(r.Context(), p.Name, p.Digest); err != nil {

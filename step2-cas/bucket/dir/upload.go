@@ -81,12 +81,21 @@ func (b *Bucket) OpenUpload(ctx context.Context, id string) (bucket.Upload, erro
 		return nil, errors.New("dir: upload is open already")
 	}
 	u := &upload{bucket: b, id: id}
-	if err := u.load(); err != nil {
+	switch err := u.load(); {
+	case err == nil:
+		return u, nil
+	case errors.Is(err, errDamaged):
+		return nil, errors.Join(bucket.ErrNotExist, err, u.remove())
+	default:
 		b.inUse.Delete(id)
 		return nil, err
 	}
-	return u, nil
 }
+
+// errDamaged says that an upload cannot be taken up: its state is unreadable, or
+// vouches for bytes that are not there, be it that they were published by a
+// process that died before it could say so. What is left of it is removed.
+var errDamaged = errors.New("dir: upload is damaged")
 
 // load reads the state and cuts off what came after it was saved.
 func (u *upload) load() error {
@@ -105,11 +114,11 @@ func (u *upload) load() error {
 	case missing(err) && u.size == 0:
 		return nil
 	case missing(err):
-		return bucket.ErrNotExist // its bytes were published by a process that died then
+		return errDamaged
 	case err != nil:
 		return err
 	case fi.Size() < u.size:
-		return fmt.Errorf("dir: upload %s has lost bytes", u.id)
+		return errDamaged
 	case fi.Size() > u.size:
 		return os.Truncate(u.path("data"), u.size)
 	}
@@ -309,11 +318,11 @@ func encodeState(size int64, state []byte) []byte {
 
 func decodeState(raw []byte) (size int64, state []byte, err error) {
 	if len(raw) < 12 || binary.BigEndian.Uint32(raw) != crc32.Checksum(raw[4:], castagnoli) {
-		return 0, nil, errors.New("dir: state of an upload is damaged")
+		return 0, nil, errDamaged
 	}
 	size = int64(binary.BigEndian.Uint64(raw[4:]))
 	if size < 0 {
-		return 0, nil, errors.New("dir: state of an upload is damaged")
+		return 0, nil, errDamaged
 	}
 	return size, raw[12:], nil
 }
