@@ -14,7 +14,7 @@ import (
 
 // kept are the headers that a handler may set for its error.
 var kept = map[string]bool{
-	"Allow": true, "Content-Range": true, "Location": true, "Range": true, "Retry-After": true, "Www-Authenticate": true,
+	"Allow": true, "Connection": true, "Content-Range": true, "Location": true, "Range": true, "Retry-After": true, "Www-Authenticate": true,
 }
 
 // writeError sends err in the form of the specification. What is not an ocierr

@@ -21,7 +21,7 @@ import (
 
 // Handler answers one request. It either writes a response and returns nil, or
 // returns an error and has written nothing: headers that it set are dropped, but
-// for Allow, Content-Range, Location, Range, Retry-After and WWW-Authenticate.
+// for Allow, Connection, Content-Range, Location, Range, Retry-After and WWW-Authenticate.
 type Handler func(w http.ResponseWriter, r *http.Request) error
 
 // Middleware is wrapped around the handler of each endpoint when that is

@@ -31,6 +31,9 @@ func Run(t *testing.T, open func(t *testing.T) bucket.Bucket) {
 		"resume":     testResume,
 		"publish":    testPublish,
 		"abort":      testAbort,
+		"buffers":    testBuffers,
+		"over":       testOver,
+		"foreign":    testForeign,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -464,4 +467,87 @@ func testAbort(t *testing.T, b bucket.Bucket) {
 		t.Errorf("uploads are %v", ids)
 	}
 	create(t, b, "u").Abort(ctx)
+}
+
+// keeper goes on looking at the buffer that it was last read into, as one does
+// who hashes in the background.
+type keeper struct {
+	data string
+	kept []byte
+}
+
+func (k *keeper) Read(p []byte) (int, error) {
+	k.kept = p[:copy(p, k.data)]
+	return len(k.kept), io.EOF
+}
+
+// testBuffers sees that a buffer is left alone after the last Read too. It tries
+// often, since a pool may or may not hand the same buffer out again.
+func testBuffers(t *testing.T, b bucket.Bucket) {
+	u, v := create(t, b, "u"), create(t, b, "v")
+	for range 16 {
+		k := &keeper{data: "mine"}
+		if _, err := u.Append(t.Context(), u.Size(), k); err != nil {
+			t.Fatal(err)
+		}
+		appendTo(t, v, "theirs")
+		if string(k.kept) != k.data {
+			t.Fatalf("the buffer that held %q now holds %q", k.data, k.kept)
+		}
+	}
+	for _, u := range []bucket.Upload{u, v} {
+		if err := u.Abort(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// testOver sees that an upload which is over, in whichever way, takes nothing
+// more and brings nothing back.
+func testOver(t *testing.T, b bucket.Bucket) {
+	ctx := t.Context()
+	for name, end := range map[string]func(u bucket.Upload) error{
+		"closed":    func(u bucket.Upload) error { return u.Close() },
+		"aborted":   func(u bucket.Upload) error { return u.Abort(ctx) },
+		"published": func(u bucket.Upload) error { return b.Write(ctx, bucket.Change{Key: "k", From: u}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := create(t, b, name)
+			if err := end(u); err != nil {
+				t.Fatal(err)
+			}
+			before := uploads(t, b)
+			if n, err := u.Append(ctx, u.Size(), strings.NewReader("x")); n != 0 || err == nil {
+				t.Errorf("it takes %d bytes, %v", n, err)
+			}
+			if err := u.Save(ctx, nil); err == nil {
+				t.Error("it can be saved")
+			}
+			if err := b.Write(ctx, bucket.Change{Key: "again", From: u}); err == nil {
+				t.Error("it can be published")
+			}
+			if err := u.Abort(ctx); err != nil {
+				t.Errorf("Abort: %v", err)
+			}
+			wantNone(t, b, "again")
+			if after := uploads(t, b); !slices.Equal(after, before) {
+				t.Errorf("uploads were %v and are %v", before, after)
+			}
+		})
+	}
+}
+
+// testForeign has a bucket refuse an upload that is not its own, and with it the
+// whole Write.
+func testForeign(t *testing.T, b bucket.Bucket) {
+	u := create(t, b, "u")
+	foreign := struct{ bucket.Upload }{u}
+	if err := b.Write(t.Context(), bucket.Change{Key: "k", Data: []byte("x")}, bucket.Change{Key: "l", From: foreign}); err == nil {
+		t.Error("it was taken")
+	}
+	wantNone(t, b, "k")
+	wantNone(t, b, "l")
+	if err := u.Abort(t.Context()); err != nil {
+		t.Error(err)
+	}
 }

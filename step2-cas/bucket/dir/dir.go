@@ -38,14 +38,19 @@ type Bucket struct {
 	pending pending
 	fresh   freshFolders
 	staged  atomic.Uint64 // numbers the files under uploads/.staged
+	stamped atomic.Int64  // the last stamp given out
 	inUse   sync.Map      // IDs of open uploads
+
+	// How the disk is asked to keep something; tests let it refuse.
+	syncFile   func(*os.File) error
+	syncFolder func(path string) error
 }
 
 // Open opens the folder root, made if need be, for reading and writing. There
 // is one writer a folder: ErrLocked names the process that holds it. The
 // caller closes the bucket.
 func Open(root string) (*Bucket, error) {
-	b := &Bucket{root: filepath.Clean(root)}
+	b := &Bucket{root: filepath.Clean(root), syncFile: (*os.File).Sync, syncFolder: syncFolder}
 	if err := os.MkdirAll(b.path(bucket.UploadsFolder), 0o755); err != nil {
 		return nil, err
 	}
@@ -137,8 +142,8 @@ func missing(err error) bool {
 }
 
 // infoOf describes the file of key. Its version changes with every rename onto
-// the key, as the new file has another inode, or another time if the inode of
-// the old one was used again.
+// the key, as the new file has another inode, or another time (stamp) if the
+// inode of the old one was used again.
 func infoOf(key string, fi fs.FileInfo) bucket.Info {
 	info := bucket.Info{Key: key, Size: fi.Size(), ModTime: fi.ModTime()}
 	var ino uint64

@@ -2,6 +2,7 @@ package dir
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"os"
 	"slices"
@@ -166,12 +167,12 @@ func (w *walk) entry(key string) (bool, error) {
 	if !matches || key <= w.after {
 		return true, nil
 	}
-	fi, err := os.Lstat(w.bucket.path(key))
-	if missing(err) || err == nil && !fi.Mode().IsRegular() {
+	info, err := w.bucket.Stat(w.ctx, key) // waits if the key is being changed by now
+	if errors.Is(err, bucket.ErrNotExist) || errors.Is(err, bucket.ErrKey) {
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	return w.yield(infoOf(key, fi), nil), nil
+	return w.yield(info, nil), nil
 }

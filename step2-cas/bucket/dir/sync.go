@@ -5,10 +5,8 @@ import (
 	"syscall"
 )
 
-// These three are the only places where this package asks the disk to keep
-// something.
-
-func syncFile(f *os.File) error { return classify(f.Sync()) }
+// Besides (*os.File).Sync these are the ways in which this package asks the disk
+// to keep something.
 
 func syncFolder(folder string) error {
 	f, err := os.Open(folder)

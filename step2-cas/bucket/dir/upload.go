@@ -33,13 +33,21 @@ type upload struct {
 	id     string
 	size   int64
 	state  []byte
-	file   *os.File // open from the first Append to Save, seal or Close
-	dirty  bool     // data has bytes that were not synced
-	done   bool     // written, aborted or closed
-	known  bool     // the folder's own entry is durable
+	file   *os.File          // open while data may have bytes that were not synced
+	buf    *[bufferSize]byte // kept until the reader of the last Append is done with it
+	done   bool              // written, aborted or closed
+	known  bool              // the folder's own entry is durable
+	// broken is why the disk did not keep what it had taken. Asked again it might
+	// say that all is well, having dropped the bytes; so it is not asked again.
+	broken error
 }
 
 func (b *Bucket) uploadPath(id string) string { return b.path(bucket.UploadsFolder + "/" + id) }
+
+var (
+	errInUse = errors.New("dir: upload is open already")
+	errDone  = errors.New("dir: upload is over")
+)
 
 func checkID(id string) error {
 	if bucket.CheckKey(id) != nil || strings.Contains(id, "/") || id[0] == '.' {
@@ -57,7 +65,11 @@ func (b *Bucket) CreateUpload(ctx context.Context, id string, state []byte) (buc
 	if err := checkID(id); err != nil {
 		return nil, err
 	}
+	if _, taken := b.inUse.LoadOrStore(id, true); taken {
+		return nil, errInUse
+	}
 	if err := os.Mkdir(b.uploadPath(id), 0o755); err != nil {
+		b.inUse.Delete(id)
 		return nil, classify(err)
 	}
 	u := &upload{bucket: b, id: id, state: state}
@@ -65,7 +77,6 @@ func (b *Bucket) CreateUpload(ctx context.Context, id string, state []byte) (buc
 		u.remove()
 		return nil, classify(err)
 	}
-	b.inUse.Store(id, true)
 	return u, nil
 }
 
@@ -78,16 +89,16 @@ func (b *Bucket) OpenUpload(ctx context.Context, id string) (bucket.Upload, erro
 		return nil, err
 	}
 	if _, taken := b.inUse.LoadOrStore(id, true); taken {
-		return nil, errors.New("dir: upload is open already")
+		return nil, errInUse
 	}
 	u := &upload{bucket: b, id: id}
 	switch err := u.load(); {
 	case err == nil:
 		return u, nil
-	case errors.Is(err, errDamaged):
-		return nil, errors.Join(bucket.ErrNotExist, err, u.remove())
+	case errors.Is(err, bucket.ErrNotExist):
+		return nil, errors.Join(err, u.remove())
 	default:
-		b.inUse.Delete(id)
+		u.Close()
 		return nil, err
 	}
 }
@@ -95,7 +106,7 @@ func (b *Bucket) OpenUpload(ctx context.Context, id string) (bucket.Upload, erro
 // errDamaged says that an upload cannot be taken up: its state is unreadable, or
 // vouches for bytes that are not there, be it that they were published by a
 // process that died before it could say so. What is left of it is removed.
-var errDamaged = errors.New("dir: upload is damaged")
+var errDamaged = fmt.Errorf("%w: upload is damaged", bucket.ErrNotExist)
 
 // load reads the state and cuts off what came after it was saved.
 func (u *upload) load() error {
@@ -120,9 +131,18 @@ func (u *upload) load() error {
 	case fi.Size() < u.size:
 		return errDamaged
 	case fi.Size() > u.size:
-		return os.Truncate(u.path("data"), u.size)
+		if err := u.openFile(); err != nil {
+			return err
+		}
+		return u.file.Truncate(u.size)
 	}
 	return nil
+}
+
+// openFile opens the data for writing, so that the next flush syncs it.
+func (u *upload) openFile() (err error) {
+	u.file, err = os.OpenFile(u.path("data"), os.O_WRONLY|os.O_CREATE, 0o644)
+	return classify(err)
 }
 
 // Uploads implements bucket.Bucket.
@@ -152,24 +172,25 @@ func (u *upload) State() []byte { return u.state }
 
 // Append implements bucket.Upload.
 func (u *upload) Append(ctx context.Context, offset int64, r io.Reader) (int64, error) {
+	if err := u.usable(); err != nil {
+		return 0, err
+	}
 	if offset != u.size {
 		return 0, bucket.ErrOffset
 	}
 	if u.file == nil {
-		f, err := os.OpenFile(u.path("data"), os.O_WRONLY|os.O_CREATE, 0o644)
-		if err != nil {
-			return 0, classify(err)
+		if err := u.openFile(); err != nil {
+			return 0, err
 		}
-		u.file = f
 	}
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	if u.buf == nil {
+		u.buf = buffers.Get().(*[bufferSize]byte)
+	}
 	var total int64
 	for {
-		n, readErr := r.Read(buf[:])
+		n, readErr := r.Read(u.buf[:])
 		if n > 0 {
-			u.dirty = true
-			written, err := u.file.WriteAt(buf[:n], u.size)
+			written, err := u.file.WriteAt(u.buf[:n], u.size)
 			u.size += int64(written)
 			total += int64(written)
 			if err != nil {
@@ -216,24 +237,27 @@ func (u *upload) Reread() (io.ReadCloser, error) {
 // Save implements bucket.Upload. The bytes are synced before the state that
 // vouches for them is.
 func (u *upload) Save(ctx context.Context, state []byte) error {
+	if err := u.usable(); err != nil {
+		return err
+	}
 	if err := u.flush(); err != nil {
 		return err
 	}
 	next := u.path("state.new")
 	os.Remove(next) // of a Save that failed
-	if err := writeSynced(next, encodeState(u.size, state)); err != nil {
+	if err := u.bucket.writeSynced(next, encodeState(u.size, state)); err != nil {
 		os.Remove(next)
 		return err
 	}
 	if err := os.Rename(next, u.path("state")); err != nil {
 		return classify(err)
 	}
-	if err := syncFolder(u.path("")); err != nil {
-		return classify(err)
+	if err := u.mustKeep(u.bucket.syncFolder(u.bucket.uploadPath(u.id))); err != nil {
+		return err
 	}
 	if !u.known {
-		if err := syncFolder(u.bucket.path(bucket.UploadsFolder)); err != nil {
-			return classify(err)
+		if err := u.mustKeep(u.bucket.syncFolder(u.bucket.path(bucket.UploadsFolder))); err != nil {
+			return err
 		}
 		u.known = true
 	}
@@ -241,33 +265,51 @@ func (u *upload) Save(ctx context.Context, state []byte) error {
 	return nil
 }
 
+// usable returns why the upload takes no more, if it does not.
+func (u *upload) usable() error {
+	if u.done {
+		return errDone
+	}
+	return u.broken
+}
+
+// mustKeep takes and returns the error of a sync, after which the upload is
+// broken.
+func (u *upload) mustKeep(err error) error {
+	u.broken = classify(err)
+	return u.broken
+}
+
 // flush syncs the data and closes it.
 func (u *upload) flush() error {
-	f := u.file
-	if f == nil {
+	if u.file == nil {
 		return nil
 	}
-	u.file = nil
-	defer f.Close()
-	if u.dirty {
-		if err := syncFile(f); err != nil {
-			return err
-		}
-		u.dirty = false
+	err := u.bucket.syncFile(u.file)
+	return u.mustKeep(errors.Join(err, u.letGo()))
+}
+
+// letGo closes the data, and gives back the buffer, which by now nobody reads.
+func (u *upload) letGo() (err error) {
+	if u.file != nil {
+		err = u.file.Close()
+		u.file = nil
 	}
-	return nil
+	if u.buf != nil {
+		buffers.Put(u.buf)
+		u.buf = nil
+	}
+	return err
 }
 
 // seal makes the data ready to be renamed: there, synced and closed.
 func (u *upload) seal() (file string, err error) {
-	file = u.path("data")
 	if u.size == 0 && u.file == nil {
-		if u.file, err = os.OpenFile(file, os.O_WRONLY|os.O_CREATE, 0o644); err != nil {
-			return "", classify(err)
+		if err := u.openFile(); err != nil {
+			return "", err
 		}
-		u.dirty = true
 	}
-	return file, u.flush()
+	return u.path("data"), u.flush()
 }
 
 // Abort implements bucket.Upload.
@@ -279,15 +321,17 @@ func (u *upload) Abort(ctx context.Context) error {
 	return u.remove()
 }
 
-// remove frees all that is left of the upload.
+// remove frees all that is left of the upload. Its state goes first, since
+// without that the rest is no upload.
 func (u *upload) remove() error {
-	if u.file != nil {
-		u.file.Close()
-		u.file = nil
+	defer u.bucket.inUse.Delete(u.id)
+	u.letGo()
+	for _, file := range []string{u.path("state"), u.path("state.new"), u.path("data"), u.bucket.uploadPath(u.id)} {
+		if err := os.Remove(file); err != nil && !missing(err) {
+			return err
+		}
 	}
-	err := os.RemoveAll(u.bucket.uploadPath(u.id))
-	u.bucket.inUse.Delete(u.id)
-	return err
+	return nil
 }
 
 // Close implements bucket.Upload.
@@ -296,13 +340,8 @@ func (u *upload) Close() error {
 		return nil
 	}
 	u.done = true
-	var err error
-	if u.file != nil {
-		err = u.file.Close()
-		u.file = nil
-	}
-	u.bucket.inUse.Delete(u.id)
-	return err
+	defer u.bucket.inUse.Delete(u.id)
+	return u.letGo()
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)

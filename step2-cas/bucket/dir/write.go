@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"shibafu.dev/step2-cas/bucket"
 )
@@ -59,7 +60,7 @@ func (b *Bucket) Write(ctx context.Context, changes ...bucket.Change) error {
 	if doubt = b.settle(changed); doubt != nil {
 		return doubt
 	}
-	b.tidy(changes)
+	b.tidy(changes, err != nil)
 	return err
 }
 
@@ -72,15 +73,18 @@ func (b *Bucket) stage(changes []bucket.Change) (files []string, err error) {
 		case c.Delete:
 		case c.From != nil:
 			u, ok := c.From.(*upload)
-			if !ok || u.bucket != b || u.done {
-				return files, errors.New("dir: not an open upload of this bucket")
+			if !ok || u.bucket != b {
+				return files, errors.New("dir: not an upload of this bucket")
+			}
+			if err := u.usable(); err != nil {
+				return files, err
 			}
 			if files[i], err = u.seal(); err != nil {
 				return files, err
 			}
 		default:
 			files[i] = b.path(stagingFolder + "/" + strconv.FormatUint(b.staged.Add(1), 10))
-			if err := writeSynced(files[i], c.Data); err != nil {
+			if err := b.writeSynced(files[i], c.Data); err != nil {
 				return files, err
 			}
 		}
@@ -97,7 +101,7 @@ func removeStaged(files []string, changes []bucket.Change) {
 	}
 }
 
-func writeSynced(name string, data []byte) (err error) {
+func (b *Bucket) writeSynced(name string, data []byte) (err error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return classify(err)
@@ -110,7 +114,23 @@ func writeSynced(name string, data []byte) (err error) {
 	if _, err := f.Write(data); err != nil {
 		return classify(err)
 	}
-	return syncFile(f)
+	if err := os.Chtimes(name, time.Time{}, b.stamp()); err != nil {
+		return err
+	}
+	return classify(b.syncFile(f))
+}
+
+// stamp returns the time, but never the same twice. File systems of kernels
+// before 6.13 count in steps of milliseconds, in which a key can be replaced
+// twice, by files of the same inode.
+func (b *Bucket) stamp() time.Time {
+	for {
+		last := b.stamped.Load()
+		next := max(time.Now().UnixNano(), last+1)
+		if b.stamped.CompareAndSwap(last, next) {
+			return time.Unix(0, next)
+		}
+	}
 }
 
 func (b *Bucket) check(changes []bucket.Change) error {
@@ -132,6 +152,16 @@ func (b *Bucket) check(changes []bucket.Change) error {
 // apply makes the changes and returns the folders that must be synced for them.
 func (b *Bucket) apply(changes []bucket.Change, files []string) (folders, error) {
 	changed := folders{}
+	// The folders come first: they need room, and if there is none, nothing has
+	// been renamed yet.
+	for _, c := range changes {
+		if c.Delete {
+			continue
+		}
+		if err := b.makeFolder(path.Dir(b.path(c.Key))); err != nil {
+			return changed, err
+		}
+	}
 	for i, c := range changes {
 		target := b.path(c.Key)
 		if c.Delete {
@@ -196,7 +226,7 @@ func (b *Bucket) makeFolder(folder string) error {
 func (b *Bucket) settle(changed folders) error {
 	made := b.fresh.snapshot()
 	for folder := range changed {
-		err := syncFolder(folder)
+		err := b.syncFolder(folder)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // pruned by another request, so nothing in it was to be kept
 		}
@@ -209,13 +239,14 @@ func (b *Bucket) settle(changed folders) error {
 }
 
 // tidy removes what the changes left behind: the rest of finished uploads, and
-// folders that deletions emptied. Nothing depends on it.
-func (b *Bucket) tidy(changes []bucket.Change) {
+// folders that are empty because of a deletion, or of a change that failed.
+// Nothing depends on it.
+func (b *Bucket) tidy(changes []bucket.Change, failed bool) {
 	for _, c := range changes {
 		if u, ok := c.From.(*upload); ok && u.done {
 			u.remove()
 		}
-		if !c.Delete {
+		if !c.Delete && !failed {
 			continue
 		}
 		for folder := path.Dir(b.path(c.Key)); len(folder) > len(b.root); folder = path.Dir(folder) {

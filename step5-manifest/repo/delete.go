@@ -1,0 +1,125 @@
+package repo
+
+import (
+	"context"
+	"errors"
+
+	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/ref"
+	"shibafu.dev/step2-cas/bucket"
+	"shibafu.dev/step5-manifest/manifest"
+)
+
+// DeleteTag removes a tag; what it referred to stays. ErrManifestUnknown,
+// ErrNameUnknown.
+func (s *Store) DeleteTag(ctx context.Context, name ref.Name, tag ref.Tag) error {
+	defer s.lockShared(name)()
+	defer s.lockTags(name, []ref.Tag{tag})()
+	if _, err := s.bucket.Stat(ctx, tagKey(name, tag)); err != nil {
+		if errors.Is(err, bucket.ErrNotExist) {
+			return s.unknown(ctx, name, ErrManifestUnknown)
+		}
+		return err
+	}
+	if err := s.observe(ctx, Event{Action: DeleteTag, Name: name, Tags: []ref.Tag{tag}}); err != nil {
+		return err
+	}
+	return s.dropTags(ctx, name, []ref.Tag{tag})
+}
+
+// dropTags deletes all that there is of the tags, which are locked, and notes it
+// in their histories. A full disk keeps the note from being written, not the
+// deletion.
+func (s *Store) dropTags(ctx context.Context, name ref.Name, tags []ref.Tag) error {
+	var deletions, notes []bucket.Change
+	for _, tag := range tags {
+		// The link comes first: without it there is no tag, whatever else is left.
+		deletions = append(deletions, bucket.Change{Key: tagKey(name, tag), Delete: true})
+		for info, err := range s.bucket.List(ctx, tagPrefix(name, tag), "", false) {
+			if err != nil {
+				return err
+			}
+			if info.Key != tagKey(name, tag) {
+				deletions = append(deletions, bucket.Change{Key: info.Key, Delete: true})
+			}
+		}
+		notes = append(notes, s.historyEntry(ctx, name, tag, digest.Digest{}))
+	}
+	err := s.bucket.Write(ctx, append(notes, deletions...)...)
+	if errors.Is(err, bucket.ErrFull) {
+		err = s.bucket.Write(ctx, deletions...)
+	}
+	if err != nil {
+		return err
+	}
+	for _, tag := range tags {
+		s.manifests.remove(manifestID{name, ref.ByTag(tag)})
+		s.removeTag(name, tag)
+	}
+	return nil
+}
+
+// DeleteManifest removes a manifest and all tags that refer to it. Its bytes stay
+// for the repositories that still have it. ErrManifestUnknown, ErrNameUnknown.
+func (s *Store) DeleteManifest(ctx context.Context, name ref.Name, d digest.Digest) error {
+	lock := s.repositories.of(name.String())
+	lock.Lock()
+	defer lock.Unlock()
+	if _, err := s.bucket.Stat(ctx, revisionKey(name, d)); err != nil {
+		if errors.Is(err, bucket.ErrNotExist) {
+			return s.unknown(ctx, name, ErrManifestUnknown)
+		}
+		return err
+	}
+	tags, err := s.tagsOf(ctx, name, d)
+	if err != nil {
+		return err
+	}
+	if err := s.observe(ctx, Event{Action: DeleteManifest, Name: name, Digest: d, Tags: tags}); err != nil {
+		return err
+	}
+	if len(tags) > 0 {
+		if err := s.dropTags(ctx, name, tags); err != nil {
+			return err
+		}
+	}
+	changes := []bucket.Change{{Key: revisionKey(name, d), Delete: true}}
+	if raw, err := s.readManifest(ctx, d); err == nil {
+		if m, err := manifest.Parse("", raw); err == nil && m.Subject != nil {
+			changes = append(changes, bucket.Change{Key: referrerKey(name, m.Subject.Digest, d), Delete: true})
+		}
+	}
+	if err := s.bucket.Write(ctx, changes...); err != nil {
+		return err
+	}
+	s.manifests.remove(manifestID{name, ref.ByDigest(d)})
+	return nil
+}
+
+// tagsOf returns the tags that refer to d. The repository is locked, so none of
+// them moves.
+func (s *Store) tagsOf(ctx context.Context, name ref.Name, d digest.Digest) ([]ref.Tag, error) {
+	var tags []ref.Tag
+	for after := ""; ; {
+		names, more, err := s.tagPage(ctx, name, after, maxChunk)
+		if err != nil {
+			return nil, err
+		}
+		for _, text := range names {
+			tag, err := ref.ParseTag(text)
+			if err != nil {
+				continue
+			}
+			switch got, _, err := s.readLink(ctx, tagKey(name, tag)); {
+			case err == nil && got == d:
+				tags = append(tags, tag)
+			case err != nil && !errors.Is(err, bucket.ErrNotExist) && !errors.Is(err, digest.ErrInvalid):
+				return nil, err
+			}
+		}
+		if !more {
+			return tags, nil
+		}
+		after = names[len(names)-1]
+	}
+}
