@@ -93,34 +93,30 @@ func Parse(s string) (Digest, error) {
 }
 
 // wellFormed tells whether name and sum follow the grammar that holds for all
-// algorithms, also those to come.
+// algorithms, also those to come:
+// [a-z0-9]+([+._-][a-z0-9]+)*:[a-zA-Z0-9=_-]+
 func wellFormed(name, sum string) bool {
-	for part := range strings.FieldsFuncSeq(name, isSeparator) {
-		for i := range len(part) {
-			if c := part[i]; (c < '0' || c > '9') && (c < 'a' || c > 'z') {
-				return false
-			}
-		}
-	}
-	if name == "" || isSeparator(rune(name[0])) || isSeparator(rune(name[len(name)-1])) || sum == "" {
-		return false
-	}
-	for i := 1; i < len(name); i++ {
-		if isSeparator(rune(name[i-1])) && isSeparator(rune(name[i])) {
+	word := false // the byte before was a letter or digit
+	for i := range len(name) {
+		switch c := name[i]; {
+		case isLowerAlnum(c):
+			word = true
+		case word && strings.IndexByte("+._-", c) >= 0:
+			word = false
+		default:
 			return false
 		}
 	}
 	for i := range len(sum) {
 		c := sum[i]
-		ok := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '=' || c == '_' || c == '-'
-		if !ok {
+		if !isLowerAlnum(c) && (c < 'A' || c > 'Z') && c != '=' && c != '_' && c != '-' {
 			return false
 		}
 	}
-	return true
+	return word && sum != ""
 }
 
-func isSeparator(r rune) bool { return r == '+' || r == '.' || r == '_' || r == '-' }
+func isLowerAlnum(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' }
 
 // MustParse is Parse for constants; it panics on an error.
 func MustParse(s string) Digest {

@@ -35,8 +35,8 @@ type Endpoint struct {
 	Pattern string
 	Action  Action
 	// Variants are the rows of the specification's table that it serves, told
-	// apart by the query. There is at least one; the last one without a Query, or
-	// the first row, is the plain one.
+	// apart by the query. There is at least one; the last one is taken where no
+	// other fits.
 	Variants []Variant
 }
 
@@ -70,7 +70,7 @@ var (
 	UploadChunk = &Endpoint{"upload chunk", []string{"PATCH"}, "/v2/{name}/blobs/uploads/{session}", Push, []Variant{
 		{"end-5", nil, []int{202}, []int{404, 416}, "Pushing a blob in chunks", "Adds bytes at the end of a session."}}}
 	FinishUpload = &Endpoint{"finish upload", []string{"PUT"}, "/v2/{name}/blobs/uploads/{session}", Push, []Variant{
-		{"end-6", nil, []int{201}, []int{404, 400, 416}, "POST then PUT", "Adds the last bytes, if any, checks the digest and publishes the blob."}}}
+		{"end-6", []string{"digest"}, []int{201}, []int{404, 400, 416}, "POST then PUT", "Adds the last bytes, if any, checks the digest and publishes the blob."}}}
 	PushManifest = &Endpoint{"push manifest", []string{"PUT"}, "/v2/{name}/manifests/{reference}", Push, []Variant{
 		{"end-7b", []string{"tag"}, []int{201}, []int{404, 413, 414}, "Pushing Manifests", "Stores a manifest by its digest and points several tags at it."},
 		{"end-7a", nil, []int{201}, []int{404, 413}, "Pushing Manifests", "Stores a manifest, and points the tag at it if the path names one."}}}

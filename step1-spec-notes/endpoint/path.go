@@ -3,11 +3,13 @@ package endpoint
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
 	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/ocierr"
 	"shibafu.dev/step1-spec-notes/ref"
 )
 
@@ -79,13 +81,15 @@ func cutLast(s string) (head, last string) {
 	return s[:i], s[i+1:]
 }
 
-// parse checks the parts of a path whose shape is known. name is led by a slash.
-func parse(pattern, name, last string) (p Path, err error) {
+// parse checks the parts of a path whose shape is known. head is the name, led by
+// a slash.
+func parse(pattern, head, last string) (p Path, err error) {
 	p.Pattern = pattern
 	// A name that needs no decoding is the rule; one with an encoded slash is
 	// refused, as it would be another name to whoever looked at the raw path.
-	text, err := url.PathUnescape(strings.TrimPrefix(name, "/"))
-	if err != nil || strings.Count(text, "/") != strings.Count(name, "/")-1 {
+	name := strings.TrimPrefix(head, "/")
+	text, err := url.PathUnescape(name)
+	if err != nil || strings.Count(text, "/") != strings.Count(name, "/") {
 		return Path{}, fmt.Errorf("%w: encoded slash or bad escape", ref.ErrName)
 	}
 	if p.Name, err = ref.ParseName(text); err != nil {
@@ -155,6 +159,18 @@ func (p Path) build(name string) string {
 	return p.Pattern
 }
 
+// Allow lists the methods that have an endpoint on the shape p, in the order of
+// the table: the Allow header of a 405.
+func (p Path) Allow() []string {
+	var methods []string
+	for _, e := range table {
+		if e.Pattern == p.Pattern {
+			methods = append(methods, e.Methods...)
+		}
+	}
+	return methods
+}
+
 // Match returns the endpoint that answers to method on the shape p, or nil.
 func (p Path) Match(method string) *Endpoint {
 	for _, e := range table {
@@ -163,4 +179,21 @@ func (p Path) Match(method string) *Endpoint {
 		}
 	}
 	return nil
+}
+
+// Refusal is how a registry answers a request whose path ParsePath refused with
+// err. A tag that cannot be one names no manifest, and a session that cannot be
+// one no session.
+func Refusal(err error) *ocierr.Error {
+	switch {
+	case errors.Is(err, ref.ErrName):
+		return ocierr.NameInvalid.With(nil)
+	case errors.Is(err, digest.ErrInvalid):
+		return ocierr.DigestInvalid.With(nil)
+	case errors.Is(err, ref.ErrTag):
+		return ocierr.ManifestUnknown.With(nil)
+	case errors.Is(err, ErrSession):
+		return ocierr.BlobUploadUnknown.With(nil)
+	}
+	return ocierr.Unsupported.WithStatus(http.StatusNotFound, nil)
 }
