@@ -6,17 +6,14 @@ package api
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 
-	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step1-spec-notes/ocierr"
-	"shibafu.dev/step1-spec-notes/ref"
 )
 
 // Handler answers one request. It either writes a response and returns nil, or
@@ -59,11 +56,11 @@ func NewMux(log *slog.Logger) *Mux {
 			return ocierr.Unsupported
 		})
 	}
-	m.handle("/", func(w http.ResponseWriter, r *http.Request) error { return errUnknownPath })
+	m.handle("/", func(w http.ResponseWriter, r *http.Request) error {
+		return endpoint.Refusal(endpoint.ErrUnknownPath)
+	})
 	return m
 }
-
-var errUnknownPath = ocierr.Unsupported.WithStatus(http.StatusNotFound, "no such endpoint")
 
 // exactly keeps a pattern that ends with a slash from matching what is below.
 func exactly(pattern string) string {
@@ -129,7 +126,7 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p, err := endpoint.ParsePath(r.URL.EscapedPath())
 	if err != nil {
-		m.writeError(w, r, pathError(err))
+		m.writeError(w, r, endpoint.Refusal(err))
 		return
 	}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, &request{p, m.PublicURL}))
@@ -139,20 +136,4 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.URL.RawPath = folded
 	}
 	m.mux.ServeHTTP(w, r)
-}
-
-// pathError says which part of a path was wrong. A tag that cannot be one names
-// no manifest, and a session that cannot be one no session.
-func pathError(err error) error {
-	switch {
-	case errors.Is(err, ref.ErrName):
-		return ocierr.NameInvalid
-	case errors.Is(err, digest.ErrInvalid):
-		return ocierr.DigestInvalid
-	case errors.Is(err, ref.ErrTag):
-		return ocierr.ManifestUnknown
-	case errors.Is(err, endpoint.ErrSession):
-		return ocierr.BlobUploadUnknown
-	}
-	return errUnknownPath
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,40 +10,40 @@ import (
 	"time"
 )
 
-// Limits bound what a connection may cost. The zero value of a field means its
-// default.
+// What Limits are where they are not set.
+const (
+	DefaultHeader      = 10 * time.Second
+	DefaultHeaderBytes = 256 << 10
+	DefaultIdle        = 2 * time.Minute
+	DefaultWindow      = 30 * time.Second
+	DefaultRate        = 1 << 10
+	DefaultDrain       = 30 * time.Second
+)
+
+// Limits bound what a connection may cost. The zero value of a field stands for
+// its default.
 type Limits struct {
-	// Header is how long a request's header may take to arrive. 10 s.
-	Header time.Duration
-	// Idle is how long a connection may wait for its next request. 2 min.
-	Idle time.Duration
-	// HeaderBytes bounds a request's header. 256 KiB.
+	// Header is how long a request's header may take to arrive, and HeaderBytes how
+	// large it may be.
+	Header      time.Duration
 	HeaderBytes int
+	// Idle is how long a connection may wait for its next request.
+	Idle time.Duration
 	// Window and Rate: in each Window, a body that is being received or sent must
-	// move on by Rate bytes a second on average. 30 s, 1 KiB/s.
+	// move on by Rate bytes a second on average.
 	Window time.Duration
 	Rate   int64
 	// Drain is how long requests may go on after the server was asked to stop.
-	// 30 s.
 	Drain time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
-	set := func(d *time.Duration, to time.Duration) {
-		if *d == 0 {
-			*d = to
-		}
-	}
-	set(&l.Header, 10*time.Second)
-	set(&l.Idle, 2*time.Minute)
-	set(&l.Window, 30*time.Second)
-	set(&l.Drain, 30*time.Second)
-	if l.HeaderBytes == 0 {
-		l.HeaderBytes = 256 << 10
-	}
-	if l.Rate == 0 {
-		l.Rate = 1 << 10
-	}
+	l.Header = cmp.Or(l.Header, DefaultHeader)
+	l.HeaderBytes = cmp.Or(l.HeaderBytes, DefaultHeaderBytes)
+	l.Idle = cmp.Or(l.Idle, DefaultIdle)
+	l.Window = cmp.Or(l.Window, DefaultWindow)
+	l.Rate = cmp.Or(l.Rate, DefaultRate)
+	l.Drain = cmp.Or(l.Drain, DefaultDrain)
 	return l
 }
 

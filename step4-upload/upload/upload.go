@@ -6,7 +6,9 @@
 package upload
 
 import (
+	"cmp"
 	"errors"
+	"math"
 	"time"
 )
 
@@ -27,35 +29,33 @@ var (
 	ErrTooLarge = errors.New("upload: blob is too large")
 )
 
+// What Limits are where they are not set.
+const (
+	DefaultSessions      = 10_000
+	DefaultPerRepository = 1_000
+	DefaultIdle          = 24 * time.Hour
+	DefaultBusy          = 5 * time.Second
+)
+
 // Limits bound what clients can have lying about. The zero value of a field
-// means its default.
+// stands for its default.
 type Limits struct {
-	// Sessions and PerRepository bound the open sessions. 10,000 and 1,000.
+	// Sessions and PerRepository bound the open sessions.
 	Sessions, PerRepository int
-	// Blob is the largest blob, in bytes. No limit.
+	// Blob is the largest blob, in bytes; by default there is no limit.
 	Blob int64
-	// Idle is how long a session lives after its last request. 24 h.
+	// Idle is how long a session lives after its last request.
 	Idle time.Duration
-	// Busy is how long a request waits for another one on the same session. 5 s.
+	// Busy is how long a request waits for another one on the same session.
 	Busy time.Duration
 }
 
 func (l Limits) withDefaults() Limits {
-	if l.Sessions == 0 {
-		l.Sessions = 10_000
-	}
-	if l.PerRepository == 0 {
-		l.PerRepository = 1_000
-	}
-	if l.Blob == 0 {
-		l.Blob = 1<<63 - 1
-	}
-	if l.Idle == 0 {
-		l.Idle = 24 * time.Hour
-	}
-	if l.Busy == 0 {
-		l.Busy = 5 * time.Second
-	}
+	l.Sessions = cmp.Or(l.Sessions, DefaultSessions)
+	l.PerRepository = cmp.Or(l.PerRepository, DefaultPerRepository)
+	l.Blob = cmp.Or(l.Blob, math.MaxInt64)
+	l.Idle = cmp.Or(l.Idle, DefaultIdle)
+	l.Busy = cmp.Or(l.Busy, DefaultBusy)
 	return l
 }
 
