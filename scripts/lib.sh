@@ -41,12 +41,16 @@ debian() {
 	}
 }
 
-# gotool PROGRAM MODULE@VERSION: builds it unless that version is there.
+# gotool PROGRAM MODULE@VERSION: builds it unless that version is there, and calls
+# it PROGRAM, so that two versions can stand side by side.
 gotool() {
-	local have=$tools/$1.version
+	local have=$tools/$1.version bin=$work/gobin
 	if [ ! -x "$tools/$1" ] || [ "$(cat "$have" 2>/dev/null)" != "$2" ]; then
 		mkdir -p "$tools"
-		GOFLAGS='' GOWORK=off GOBIN=$tools go install "$2" || fail "cannot build $1"
+		rm -rf "$bin"
+		GOFLAGS='' GOWORK=off GOBIN=$bin go install "$2" >"$work/go.log" 2>&1 ||
+			{ cat "$work/go.log" >&2; fail "cannot build $1"; }
+		mv "$bin"/* "$tools/$1"
 		echo "$2" >"$have"
 	fi
 }
@@ -72,6 +76,7 @@ serve() {
 	"$work/shibafu" registry serve --port 0 --root "$work/store" "$@" >"$work/server.log" 2>&1 &
 	server=$!
 	pids+=("$server")
+	# shellcheck disable=SC2034 # for the script that sources this
 	registry=$(listening "$work/server.log")
 }
 

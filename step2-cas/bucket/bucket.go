@@ -62,7 +62,8 @@ type Bucket interface {
 	// with it. The caller closes it.
 	CreateUpload(ctx context.Context, id string, state []byte) (Upload, error)
 	// OpenUpload takes an upload up where it was last saved. One upload may be open
-	// once at a time. ErrNotExist.
+	// once at a time. ErrNotExist, also for one that is too damaged to be taken up;
+	// what is left of that is removed.
 	OpenUpload(ctx context.Context, id string) (Upload, error)
 	// Uploads yields the IDs of the uploads that were neither written nor aborted.
 	Uploads(ctx context.Context) iter.Seq2[string, error]
@@ -138,7 +139,9 @@ func (c Condition) Holds(exists bool, version string) bool {
 }
 
 // Upload is a byte string that grows at its end until a Change publishes it. It
-// is used by one goroutine at a time.
+// is used by one goroutine at a time. Where the backend may have lost bytes that
+// it had taken, Append, Save and the Write return that error from then on, and
+// OpenUpload takes the upload up where it was last saved.
 type Upload interface {
 	ID() string
 	// Size is the number of bytes appended so far, saved or not.
@@ -147,8 +150,9 @@ type Upload interface {
 	State() []byte
 	// Append adds the bytes of r at offset, which must be Size (ErrOffset). It
 	// returns how many it took; with an error those stay appended. An error of r is
-	// wrapped in ErrSource. r is read into a buffer that is not written to
-	// before the next Read: r may go on reading from it until then.
+	// wrapped in ErrSource. r is read into a buffer that is not written to before
+	// the next Read, or the next call of another method: r may go on reading from
+	// it until then, also after Append has returned.
 	Append(ctx context.Context, offset int64, r io.Reader) (int64, error)
 	// Save makes durable, together, all that was appended and state.
 	Save(ctx context.Context, state []byte) error

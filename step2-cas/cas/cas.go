@@ -115,20 +115,23 @@ func (s *Store) Put(ctx context.Context, r io.Reader, a digest.Algorithm) (diges
 // makes the other changes in the same Write. Where the same bytes are there
 // already they stay; damaged ones are replaced.
 func (s *Store) PutBytes(ctx context.Context, d digest.Digest, data []byte, also ...bucket.Change) error {
-	key := s.layout.Key(d)
-	change := bucket.Change{Key: key, Data: data}
-	if old, _, err := bucket.ReadAll(ctx, s.bucket, key, int64(len(data))); err == nil && bytes.Equal(old, data) {
-		return s.publish(ctx, d.Algorithm().FromBytes(data), d, also...)
+	got := d.Algorithm().FromBytes(data)
+	if got == d {
+		old, _, err := bucket.ReadAll(ctx, s.bucket, s.layout.Key(d), int64(len(data)))
+		if err == nil && bytes.Equal(old, data) {
+			return s.bucket.Write(ctx, also...)
+		}
 	}
-	return s.publish(ctx, d.Algorithm().FromBytes(data), d, append([]bucket.Change{change}, also...)...)
+	return s.publish(ctx, got, d, bucket.Change{Data: data}, also)
 }
 
 // publish is the one place through which bytes get their name.
-func (s *Store) publish(ctx context.Context, got, want digest.Digest, changes ...bucket.Change) error {
+func (s *Store) publish(ctx context.Context, got, want digest.Digest, change bucket.Change, also []bucket.Change) error {
 	if got != want {
 		return fmt.Errorf("%w: got %s, want %s", digest.ErrMismatch, got, want)
 	}
-	return s.bucket.Write(ctx, changes...)
+	change.Key = s.layout.Key(want)
+	return s.bucket.Write(ctx, append([]bucket.Change{change}, also...)...)
 }
 
 // Delete removes the bytes of d. bucket.ErrNotExist.

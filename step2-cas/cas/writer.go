@@ -124,6 +124,9 @@ func (w *Writer) rehash() error {
 
 // reread hashes the bytes again from the bucket.
 func (w *Writer) reread(a digest.Algorithm) (hash.Hash, error) {
+	if w.Size() == 0 {
+		return a.New(), nil
+	}
 	r, ok := w.upload.(bucket.Rereader)
 	if !ok {
 		return nil, errReread
@@ -162,8 +165,7 @@ func (w *Writer) Commit(ctx context.Context, want digest.Digest, also ...bucket.
 	if err != nil {
 		return err
 	}
-	change := bucket.Change{Key: w.store.layout.Key(want), From: w.upload}
-	return w.store.publish(ctx, got, want, append([]bucket.Change{change}, also...)...)
+	return w.store.publish(ctx, got, want, bucket.Change{From: w.upload}, also)
 }
 
 // Save makes durable all that was taken in, so that OpenWriter finds it.
@@ -213,9 +215,7 @@ func (w *Writer) restore(raw []byte) error {
 		return errState
 	}
 	w.algorithm, w.note = a, s.Note
-	if s.Hashed != w.Size() {
-		return nil // the bytes are hashed again when that is needed
-	}
+	// A sum that cannot be taken up, or is not of all bytes, is made again (rehash).
 	h := a.New()
 	if u, ok := h.(encoding.BinaryUnmarshaler); ok && u.UnmarshalBinary(s.Hash) == nil {
 		w.hash, w.hashed = h, s.Hashed

@@ -1,7 +1,7 @@
 // Package dir is a bucket in a folder: one file a key. Where to begin reading:
 // write.go has the phases of a write and with them all that durability rests on;
-// pending.go hides what is not durable yet; upload.go receives bytes; read.go
-// reads.
+// pending.go hides what is not durable yet, folders.go knows which folders are not;
+// upload.go receives bytes, state.go is what it keeps beside them; read.go reads.
 //
 // The folder "uploads" is the bucket's own: it holds the open uploads, one
 // folder each, the files that are being staged, and the lock. All of it is on

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"shibafu.dev/step2-cas/bucket"
 )
@@ -46,9 +47,9 @@ func (b *Bucket) Open(ctx context.Context, key string) (bucket.Object, error) {
 }
 
 func (b *Bucket) open(key string) (*object, error) {
-	f, err := os.Open(b.path(key))
+	f, err := os.OpenFile(b.path(key), os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		if missing(err) {
+		if missing(err) || errors.Is(err, syscall.ELOOP) { // a symbolic link is no object
 			return nil, bucket.ErrNotExist
 		}
 		return nil, err

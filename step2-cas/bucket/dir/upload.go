@@ -2,10 +2,8 @@ package dir
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"iter"
 	"os"
@@ -102,11 +100,6 @@ func (b *Bucket) OpenUpload(ctx context.Context, id string) (bucket.Upload, erro
 		return nil, err
 	}
 }
-
-// errDamaged says that an upload cannot be taken up: its state is unreadable, or
-// vouches for bytes that are not there, be it that they were published by a
-// process that died before it could say so. What is left of it is removed.
-var errDamaged = fmt.Errorf("%w: upload is damaged", bucket.ErrNotExist)
 
 // load reads the state and cuts off what came after it was saved.
 func (u *upload) load() error {
@@ -342,26 +335,4 @@ func (u *upload) Close() error {
 	u.done = true
 	defer u.bucket.inUse.Delete(u.id)
 	return u.letGo()
-}
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
-// encodeState is the form of the file "state": a checksum of the rest, the size
-// of the data, both big-endian, and what the caller wanted kept.
-func encodeState(size int64, state []byte) []byte {
-	raw := binary.BigEndian.AppendUint64(make([]byte, 4, 12+len(state)), uint64(size))
-	raw = append(raw, state...)
-	binary.BigEndian.PutUint32(raw, crc32.Checksum(raw[4:], castagnoli))
-	return raw
-}
-
-func decodeState(raw []byte) (size int64, state []byte, err error) {
-	if len(raw) < 12 || binary.BigEndian.Uint32(raw) != crc32.Checksum(raw[4:], castagnoli) {
-		return 0, nil, errDamaged
-	}
-	size = int64(binary.BigEndian.Uint64(raw[4:]))
-	if size < 0 {
-		return 0, nil, errDamaged
-	}
-	return size, raw[12:], nil
 }

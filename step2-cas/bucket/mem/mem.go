@@ -36,6 +36,8 @@ type stored struct {
 	data, state []byte
 }
 
+var errUpload = errors.New("mem: not an open upload of this bucket")
+
 // New returns an empty bucket.
 func New() *Bucket {
 	return &Bucket{objects: map[string]object{}, uploads: map[string]*stored{}}
@@ -84,6 +86,12 @@ func (b *Bucket) Write(ctx context.Context, changes ...bucket.Change) error {
 		}
 		if o, exists := b.objects[c.Key]; !c.If.Holds(exists, o.info.Version) {
 			return bucket.ErrChanged
+		}
+		if c.From == nil {
+			continue
+		}
+		if u, ok := c.From.(*upload); !ok || u.bucket != b || u.done {
+			return errUpload
 		}
 	}
 	for _, c := range changes {
@@ -187,9 +195,16 @@ type upload struct {
 func (u *upload) ID() string    { return u.id }
 func (u *upload) Size() int64   { return int64(len(u.data)) }
 func (u *upload) State() []byte { return u.state }
-func (u *upload) Close() error  { return nil }
+
+func (u *upload) Close() error {
+	u.done = true
+	return nil
+}
 
 func (u *upload) Append(ctx context.Context, offset int64, r io.Reader) (int64, error) {
+	if u.done {
+		return 0, errUpload
+	}
 	if offset != u.Size() {
 		return 0, bucket.ErrOffset
 	}
@@ -206,6 +221,9 @@ func (u *upload) Reread() (io.ReadCloser, error) {
 }
 
 func (u *upload) Save(ctx context.Context, state []byte) error {
+	if u.done {
+		return errUpload
+	}
 	u.state = bytes.Clone(state)
 	u.bucket.mu.Lock()
 	defer u.bucket.mu.Unlock()
