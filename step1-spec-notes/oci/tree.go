@@ -43,12 +43,13 @@ func parseTree(raw []byte, faults *faults) (tree any, ok bool) {
 	return tree, true
 }
 
-// syntax is err's text without what depends on the decoder.
+// syntax says what err means in words of our own: the decoder's, which quote the
+// document and may change with Go, are not for clients.
 func syntax(err error) string {
 	if err == io.EOF || err == io.ErrUnexpectedEOF {
 		return "it ends too early"
 	}
-	return err.Error()
+	return "a character is out of place"
 }
 
 type treeReader struct {

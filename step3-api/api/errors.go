@@ -32,13 +32,7 @@ func (m *Mux) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		}
 	}
 	if e.Status >= 500 {
-		if !known && r.Context().Err() != nil {
-			return // the client is gone, and that is why it failed
-		}
-		id := rand.Text()
-		h.Set("X-Request-Id", id)
-		m.log.LogAttrs(r.Context(), slog.LevelError, "request failed",
-			slog.String("id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("cause", err))
+		m.logFault(w, r, err, known)
 	}
 	body, jsonErr := json.Marshal(ocierr.Body{Errors: []ocierr.Error{e}})
 	if jsonErr != nil {
@@ -52,6 +46,18 @@ func (m *Mux) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Method != http.MethodHead {
 		w.Write(append(body, '\n'))
 	}
+}
+
+// logFault logs err under an ID that the response carries; not if the client is
+// gone, as that is why it failed.
+func (m *Mux) logFault(w http.ResponseWriter, r *http.Request, err error, known bool) {
+	if !known && r.Context().Err() != nil {
+		return
+	}
+	id := rand.Text()
+	w.Header().Set("X-Request-Id", id)
+	m.log.LogAttrs(r.Context(), slog.LevelError, "request failed",
+		slog.String("id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("cause", err))
 }
 
 // WriteJSON sends v, as a 200.

@@ -121,7 +121,7 @@ func Location(r *http.Request, p endpoint.Path) string { return requestOf(r).pub
 // text.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if len(r.RequestURI) > maxURI {
-		m.writeError(w, r, ocierr.NameInvalid.WithStatus(http.StatusRequestURITooLong, nil))
+		m.writeError(w, r, ocierr.Unsupported.WithStatus(http.StatusRequestURITooLong, "the path and query are longer than this registry reads"))
 		return
 	}
 	p, err := endpoint.ParsePath(r.URL.EscapedPath())

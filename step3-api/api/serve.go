@@ -58,6 +58,8 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, limits Limits, 
 		IdleTimeout:       limits.Idle,
 		MaxHeaderBytes:    limits.HeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// "OPTIONS *" is answered like everything else.
+		DisableGeneralOptionsHandler: true,
 	}
 	stopped := make(chan error, 1)
 	stop := context.AfterFunc(ctx, func() {

@@ -14,26 +14,39 @@ import (
 // bytes cannot differ.
 func etag(d digest.Digest) string { return `"` + d.String() + `"` }
 
-// preconditions evaluates If-Match and If-None-Match for content that exists. It
-// returns 0, 304 or 412.
+// settleConditions names the content d in the response, and evaluates If-Match and
+// If-None-Match, which are gone from r then. If done, there is no content to send:
+// the response is written, or is err.
 //
-// Source: RFC 9110, section 13.2.2.
-func preconditions(r *http.Request, etag string) int {
-	if list := r.Header.Values("If-Match"); len(list) > 0 && !lists(list, etag) {
-		return http.StatusPreconditionFailed
+// Source: RFC 9110, section 13.2.2. There is no date to compare with, so of the
+// conditions there are no others.
+func settleConditions(w http.ResponseWriter, r *http.Request, d digest.Digest) (done bool, err error) {
+	tag := etag(d)
+	h := w.Header()
+	h["Docker-Content-Digest"] = []string{d.String()}
+	h["Etag"] = []string{tag}
+	match, noneMatch := r.Header["If-Match"], r.Header["If-None-Match"]
+	switch {
+	case len(match) > 0 && !lists(match, tag, false):
+		return true, ocierr.Unsupported.WithStatus(http.StatusPreconditionFailed, nil)
+	case len(noneMatch) > 0 && lists(noneMatch, tag, true):
+		w.WriteHeader(http.StatusNotModified)
+		return true, nil
 	}
-	if list := r.Header.Values("If-None-Match"); len(list) > 0 && lists(list, etag) {
-		return http.StatusNotModified
-	}
-	return 0
+	delete(r.Header, "If-Match")
+	delete(r.Header, "If-None-Match")
+	return false, nil
 }
 
-// lists tells whether a header of entity tags holds etag, or "*". The weak form
-// of the tag counts too: the bytes are the same.
-func lists(headers []string, etag string) bool {
+// lists tells whether a header of entity tags holds etag, or "*"; with weak, the
+// weak form of the tag counts too.
+func lists(headers []string, etag string, weak bool) bool {
 	for _, header := range headers {
 		for item := range strings.SplitSeq(header, ",") {
-			item = strings.TrimPrefix(strings.TrimSpace(item), "W/")
+			item = strings.TrimSpace(item)
+			if weak {
+				item = strings.TrimPrefix(item, "W/")
+			}
 			if item == "*" || item == etag {
 				return true
 			}
@@ -47,7 +60,8 @@ func lists(headers []string, etag string) bool {
 const maxRanges = 256
 
 // settleRange rewrites or drops r's Range header so that http.ServeContent can
-// only succeed with it. It returns a 416 if no range can be satisfied.
+// only succeed with it; If-Range is gone then. It returns a 416 if no range can be
+// satisfied.
 //
 // Source: RFC 9110, section 14.2; and a last position before the first is a 416,
 // as the conformance program of the specification wants it.
@@ -56,12 +70,11 @@ func settleRange(r *http.Request, etag string, size int64) error {
 	if header == "" {
 		return nil
 	}
-	if condition := r.Header.Get("If-Range"); condition != "" && condition != etag || size == 0 {
+	condition := r.Header.Get("If-Range")
+	r.Header.Del("If-Range")
+	if condition != "" && condition != etag || size == 0 {
 		r.Header.Del("Range")
 		return nil
-	}
-	if preconditions(r, etag) != 0 {
-		return nil // decides before the range is looked at
 	}
 	ranges, ok := parseRange(header, size)
 	if !ok || len(ranges) > maxRanges {

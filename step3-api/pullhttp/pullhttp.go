@@ -112,17 +112,17 @@ func pullBlob(w http.ResponseWriter, r *http.Request, blobs Blobs) error {
 	return serveBlob(w, r, p.Digest, blob.Info().Size, blob)
 }
 
-// serveBlob leaves ranges and conditions to http.ServeContent, once it is sure
-// that what comes of them is not an answer in plain text.
+// serveBlob leaves the sending to http.ServeContent, once nothing is left to it
+// that it could answer in plain text.
 func serveBlob(w http.ResponseWriter, r *http.Request, d digest.Digest, size int64, content io.ReadSeeker) error {
-	h := w.Header()
-	h["Docker-Content-Digest"] = []string{d.String()}
-	h["Etag"] = []string{etag(d)}
-	h["Content-Type"] = []string{"application/octet-stream"}
-	if err := settleRange(r, etag(d), size); err != nil {
-		h["Content-Range"] = []string{"bytes */" + strconv.FormatInt(size, 10)}
+	if done, err := settleConditions(w, r, d); done {
 		return err
 	}
+	if err := settleRange(r, etag(d), size); err != nil {
+		w.Header()["Content-Range"] = []string{"bytes */" + strconv.FormatInt(size, 10)}
+		return err
+	}
+	w.Header()["Content-Type"] = []string{"application/octet-stream"}
 	http.ServeContent(w, r, "", time.Time{}, content)
 	return nil
 }
@@ -136,17 +136,12 @@ func pullManifest(w http.ResponseWriter, r *http.Request, manifests Manifests) e
 	if err != nil {
 		return notExist(err, ocierr.ManifestUnknown)
 	}
-	h := w.Header()
-	h["Docker-Content-Digest"] = []string{desc.Digest.String()}
-	h["Etag"] = []string{etag(desc.Digest)}
-	switch preconditions(r, etag(desc.Digest)) {
-	case http.StatusNotModified:
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	case http.StatusPreconditionFailed:
-		return ocierr.Unsupported.WithStatus(http.StatusPreconditionFailed, nil)
+	if done, err := settleConditions(w, r, desc.Digest); done {
+		return err
 	}
+	h := w.Header()
 	h["Content-Type"] = []string{desc.MediaType}
+	h["X-Content-Type-Options"] = []string{"nosniff"}
 	h["Content-Length"] = []string{strconv.Itoa(len(raw))}
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -112,26 +114,26 @@ func (m *Manager) Status(ctx context.Context, name ref.Name, id string) (Status,
 func (m *Manager) status(s *session) Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Status{s.id, s.size}
+	return s.status()
 }
 
 // Append adds the bytes of r at offset, or AtEnd. What arrived is kept also if r
-// fails half-way (bucket.ErrSource). The Status is right with every error but
-// ErrUnknown.
+// fails half-way (bucket.ErrSource). With an error the Status still says how far
+// the session has come; it is zero if there is none, or after ErrTooLarge and
+// bucket.ErrFull, which end it.
 func (m *Manager) Append(ctx context.Context, name ref.Name, id string, offset int64, r io.Reader) (Status, error) {
 	s, w, err := m.take(ctx, name, id)
 	if err != nil {
 		return m.known(s, err)
 	}
-	if err := m.receive(ctx, s, w, offset, r); err != nil {
-		return m.status(s), err
+	if status, err := m.receive(ctx, s, w, offset, r); err != nil {
+		return status, err
 	}
-	err = m.save(ctx, s, w)
-	m.give(ctx, s, w)
-	if err == nil && m.isOver(s) {
+	status, err := m.keep(ctx, s, w)
+	if err == nil && status.ID == "" {
 		err = ErrUnknown
 	}
-	return m.status(s), err
+	return status, err
 }
 
 // known adds a status to an error of take, if there is a session at all.
@@ -146,44 +148,43 @@ func (m *Manager) known(s *session, err error) (Status, error) {
 	return m.status(s), err
 }
 
-func (m *Manager) isOver(s *session) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return s.over
-}
-
 // receive adds the bytes of r to w. After an error it has given the session's
 // turn back: with what arrived kept, or ended where keeping it makes no sense.
-func (m *Manager) receive(ctx context.Context, s *session, w *cas.Writer, offset int64, r io.Reader) error {
+func (m *Manager) receive(ctx context.Context, s *session, w *cas.Writer, offset int64, r io.Reader) (Status, error) {
 	if offset == AtEnd {
 		offset = w.Size()
 	}
 	if offset != w.Size() {
-		m.give(ctx, s, w)
-		return ErrOffset
+		return m.give(ctx, s, w), ErrOffset
 	}
-	limited := &limitedReader{r: r, left: m.limits.Blob - w.Size()}
-	_, err := w.Append(ctx, offset, limited)
+	_, err := w.Append(ctx, offset, &body{r, m, s, m.limits.Blob - w.Size()})
 	switch {
 	case err == nil:
-		return nil
+		return Status{}, nil
 	case errors.Is(err, ErrTooLarge), errors.Is(err, bucket.ErrFull):
-		return errors.Join(err, m.end(ctx, s, w))
+		return Status{}, errors.Join(err, m.end(ctx, s, w))
 	}
-	saveErr := m.save(ctx, s, w)
-	m.give(ctx, s, w)
-	return errors.Join(err, saveErr)
+	status, keepErr := m.keep(ctx, s, w)
+	return status, errors.Join(err, keepErr)
 }
 
-// limitedReader fails with ErrTooLarge where more than left bytes come.
-type limitedReader struct {
-	r    io.Reader
-	left int64
+// body is what a request adds to a session. It fails with ErrTooLarge where more
+// than left bytes come, and with ErrUnknown once the session is over: a cancelled
+// request must not go on filling the disk.
+type body struct {
+	io.Reader
+	manager *Manager
+	session *session
+	left    int64
 }
 
-func (l *limitedReader) Read(p []byte) (int, error) {
-	n, err := l.r.Read(p)
-	if l.left -= int64(n); l.left < 0 {
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.left -= int64(n)
+	switch {
+	case b.manager.isOver(b.session):
+		return n, ErrUnknown
+	case b.left < 0:
 		return n, ErrTooLarge
 	}
 	return n, err
@@ -198,11 +199,8 @@ func (m *Manager) Finish(ctx context.Context, name ref.Name, id string, d digest
 		return m.known(s, err)
 	}
 	w.Expect(d.Algorithm())
-	if err := m.receive(ctx, s, w, offset, r); err != nil {
-		return m.status(s), err
-	}
-	if m.isOver(s) {
-		return Status{}, errors.Join(ErrUnknown, m.end(ctx, s, w))
+	if status, err := m.receive(ctx, s, w, offset, r); err != nil {
+		return status, err
 	}
 	size := w.Size()
 	switch err := m.commit(ctx, name, w, d); {
@@ -212,9 +210,8 @@ func (m *Manager) Finish(ctx context.Context, name ref.Name, id string, d digest
 	case errors.Is(err, digest.ErrMismatch), errors.Is(err, bucket.ErrFull):
 		return Status{}, errors.Join(err, m.end(ctx, s, w))
 	default:
-		saveErr := m.save(ctx, s, w)
-		m.give(ctx, s, w)
-		return m.status(s), errors.Join(err, saveErr)
+		status, keepErr := m.keep(ctx, s, w)
+		return status, errors.Join(err, keepErr)
 	}
 }
 
@@ -240,28 +237,13 @@ func (m *Manager) Cancel(ctx context.Context, name ref.Name, id string) error {
 	if err != nil {
 		return err
 	}
-	return m.cancel(ctx, s)
-}
-
-func (m *Manager) cancel(ctx context.Context, s *session) error {
 	m.mu.Lock()
-	m.drop(s)
-	select {
-	case <-s.turn:
-		m.mu.Unlock()
-	default:
-		m.mu.Unlock()
+	mine := m.claim(s)
+	m.mu.Unlock()
+	if !mine {
 		return nil
 	}
-	defer func() { s.turn <- struct{}{} }()
-	w, err := m.store.OpenWriter(context.WithoutCancel(ctx), s.id)
-	if errors.Is(err, bucket.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return w.Cancel(context.WithoutCancel(ctx))
+	return m.free(ctx, s)
 }
 
 // Run expires idle sessions until ctx ends.
@@ -282,15 +264,21 @@ func (m *Manager) Run(ctx context.Context) {
 // returns how many there were. One that a request is adding to is not idle.
 func (m *Manager) Expire(ctx context.Context) int {
 	m.mu.Lock()
-	var idle []*session
-	for _, s := range m.sessions {
-		if len(s.turn) == 1 && time.Since(s.Touched) > m.limits.Idle {
-			idle = append(idle, s)
+	all := slices.Collect(maps.Values(m.sessions))
+	m.mu.Unlock()
+	ended := 0
+	for _, s := range all {
+		// Each is looked at when its turn comes, as a request may have come meanwhile.
+		m.mu.Lock()
+		idle := len(s.turn) == 1 && time.Since(s.Touched) > m.limits.Idle
+		mine := idle && m.claim(s)
+		m.mu.Unlock()
+		if idle {
+			ended++
+		}
+		if mine {
+			m.free(ctx, s)
 		}
 	}
-	m.mu.Unlock()
-	for _, s := range idle {
-		m.cancel(ctx, s)
-	}
-	return len(idle)
+	return ended
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"shibafu.dev/step1-spec-notes/ref"
+	"shibafu.dev/step2-cas/bucket"
 	"shibafu.dev/step2-cas/cas"
 )
 
@@ -33,6 +35,14 @@ func newSession(id string, n note, size int64) *session {
 	return s
 }
 
+// status is zero for a session that is over. The manager's lock is held.
+func (s *session) status() Status {
+	if s.over {
+		return Status{}
+	}
+	return Status{s.id, s.size}
+}
+
 // newID returns a random UUID.
 //
 // Source: RFC 9562, section 5.4.
@@ -52,7 +62,8 @@ func (n note) encode() []byte {
 	return raw
 }
 
-// find returns the session, if the caller may know of it.
+// find returns the session, if the caller may know of it, and notes that somebody
+// asked for it.
 func (m *Manager) find(ctx context.Context, name ref.Name, id string) (*session, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -60,6 +71,7 @@ func (m *Manager) find(ctx context.Context, name ref.Name, id string) (*session,
 	if !ok || s.Repository != name || s.Owner != m.owner(ctx) {
 		return nil, ErrUnknown
 	}
+	s.Touched = time.Now()
 	return s, nil
 }
 
@@ -79,10 +91,9 @@ func (m *Manager) take(ctx context.Context, name ref.Name, id string) (*session,
 	case <-ctx.Done():
 		return s, nil, ctx.Err()
 	}
-	// It may have ended while this request was waiting.
-	if again, err := m.find(ctx, name, id); err != nil || again != s {
-		s.turn <- struct{}{}
-		return nil, nil, ErrUnknown
+	// It may have ended while this request was waiting, and left the rest to it.
+	if m.isOver(s) {
+		return nil, nil, errors.Join(ErrUnknown, m.free(ctx, s))
 	}
 	w, err := m.store.OpenWriter(ctx, id)
 	if err != nil {
@@ -94,9 +105,10 @@ func (m *Manager) take(ctx context.Context, name ref.Name, id string) (*session,
 
 // save keeps what w took in, whatever became of the request that sent it.
 func (m *Manager) save(ctx context.Context, s *session, w *cas.Writer) error {
-	n := s.note
-	n.Touched = time.Now()
-	w.SetNote(n.encode())
+	m.mu.Lock()
+	s.Touched = time.Now()
+	w.SetNote(s.note.encode())
+	m.mu.Unlock()
 	if err := w.Save(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
@@ -106,21 +118,60 @@ func (m *Manager) save(ctx context.Context, s *session, w *cas.Writer) error {
 	return nil
 }
 
-// give passes the turn on. If the session was cancelled meanwhile, its bytes are
-// freed. Whoever cancels looks at the turn under the same lock, so one of the two
-// sees the other.
-func (m *Manager) give(ctx context.Context, s *session, w *cas.Writer) {
+// keep saves what w took in and gives the turn back. Where there is no room to do
+// so the session ends, as its bytes may be what the disk is full of.
+func (m *Manager) keep(ctx context.Context, s *session, w *cas.Writer) (Status, error) {
+	err := m.save(ctx, s, w)
+	if errors.Is(err, bucket.ErrFull) {
+		return Status{}, errors.Join(err, m.end(ctx, s, w))
+	}
+	return m.give(ctx, s, w), err
+}
+
+// give passes the turn on, and returns how far the session has come by then. If
+// it was cancelled meanwhile, its bytes are freed. Whoever cancels looks at the
+// turn under the same lock, so one of the two sees the other.
+func (m *Manager) give(ctx context.Context, s *session, w *cas.Writer) Status {
 	m.mu.Lock()
 	s.Touched = time.Now()
 	if !s.over {
+		defer m.mu.Unlock()
 		w.Close()
 		s.turn <- struct{}{}
-		m.mu.Unlock()
-		return
+		return s.status()
 	}
 	m.mu.Unlock()
 	w.Cancel(context.WithoutCancel(ctx))
 	s.turn <- struct{}{}
+	return Status{}
+}
+
+// claim makes the session unknown, with the lock held. mine tells whether the
+// turn was there to be taken too, so that the caller is to free the bytes; else
+// whoever has the turn does.
+func (m *Manager) claim(s *session) (mine bool) {
+	m.drop(s)
+	select {
+	case <-s.turn:
+		return true
+	default:
+		return false
+	}
+}
+
+// free frees what bytes are left of a session whose turn the caller has, and
+// passes the turn on.
+func (m *Manager) free(ctx context.Context, s *session) error {
+	defer func() { s.turn <- struct{}{} }()
+	ctx = context.WithoutCancel(ctx)
+	w, err := m.store.OpenWriter(ctx, s.id)
+	if errors.Is(err, bucket.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return w.Cancel(ctx)
 }
 
 // end removes the session and frees what bytes it has left.
@@ -129,6 +180,12 @@ func (m *Manager) end(ctx context.Context, s *session, w *cas.Writer) error {
 	err := w.Cancel(context.WithoutCancel(ctx))
 	s.turn <- struct{}{}
 	return err
+}
+
+func (m *Manager) isOver(s *session) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return s.over
 }
 
 // forget makes the session unknown.

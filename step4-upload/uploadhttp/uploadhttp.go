@@ -213,7 +213,7 @@ func reason(w http.ResponseWriter, err error) error {
 		return ocierr.DigestInvalid.With("announce the algorithm by digest-algorithm when the session is started")
 	case errors.Is(err, errLength):
 		return ocierr.SizeInvalid.With("Content-Range and the body differ in length")
-	case errors.Is(err, bucket.ErrSource) && os.IsTimeout(err), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return ocierr.BlobUploadInvalid.WithStatus(http.StatusRequestTimeout, "the body came too slowly")
 	case errors.Is(err, bucket.ErrSource):
 		return ocierr.BlobUploadInvalid.With("the body ended early")

@@ -1,13 +1,16 @@
 // Package manifest reads manifests and indexes as a registry must: strictly
 // where two readers could see two documents in the same bytes, and otherwise by
 // shape rather than by a list of known types, since artifacts of all kinds are
-// pushed. The bytes themselves are never changed.
+// pushed. The bytes themselves are never changed. manifest.go reads, shape.go
+// settles which type of document it is.
 package manifest
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"iter"
+	"strconv"
 	"strings"
 
 	"shibafu.dev/step1-spec-notes/digest"
@@ -85,19 +88,6 @@ func (m *Manifest) Referrer(d digest.Digest, size int64) oci.Descriptor {
 	return oci.Descriptor{MediaType: m.MediaType, Digest: d, Size: size, ArtifactType: m.ArtifactType, Annotations: m.Annotations}
 }
 
-// document has the fields of all shapes; which are there tells the shape.
-type document struct {
-	SchemaVersion *int              `json:"schemaVersion"`
-	MediaType     string            `json:"mediaType"`
-	ArtifactType  string            `json:"artifactType"`
-	Config        *oci.Descriptor   `json:"config"`
-	Layers        *[]oci.Descriptor `json:"layers"`
-	Blobs         *[]oci.Descriptor `json:"blobs"` // of the artifact manifest that OCI gave up
-	Manifests     *[]oci.Descriptor `json:"manifests"`
-	Subject       *oci.Descriptor   `json:"subject"`
-	Annotations   map[string]string `json:"annotations"`
-}
-
 // Parse reads a document that was pushed as contentType, "" if that was not
 // said. Its errors are ErrInvalid, an *Error.
 func Parse(contentType string, raw []byte) (*Manifest, error) {
@@ -106,143 +96,90 @@ func Parse(contentType string, raw []byte) (*Manifest, error) {
 	}
 	var doc document
 	if err := json.Unmarshal(raw, &doc); err != nil {
-		return nil, explain(raw, err)
+		return nil, fault(explain("", err))
 	}
 	mediaType, err := doc.mediaType(bareType(contentType))
 	if err != nil {
 		return nil, err
 	}
-	m := &Manifest{MediaType: mediaType, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations, Subject: doc.Subject}
+	m := &Manifest{MediaType: mediaType, ArtifactType: doc.ArtifactType, Annotations: doc.Annotations}
 	switch {
 	case doc.Manifests != nil:
-		m.Manifests = *doc.Manifests
+		m.Manifests, err = descriptors("manifests", *doc.Manifests)
 	case doc.Blobs != nil:
-		m.Blobs = *doc.Blobs
+		m.Blobs, err = descriptors("blobs", *doc.Blobs)
 	default:
-		m.Blobs = []oci.Descriptor{*doc.Config}
-		if doc.Layers != nil {
-			m.Blobs = append(m.Blobs, *doc.Layers...)
-		}
-		if m.ArtifactType == "" {
-			m.ArtifactType = doc.Config.MediaType
-		}
+		err = m.image(doc)
 	}
-	return m, m.checkDescriptors(raw)
+	if err == nil && doc.Subject != nil {
+		m.Subject = new(oci.Descriptor)
+		*m.Subject, err = descriptor("subject", *doc.Subject)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
-// bareType is a Content-Type without its parameters.
-func bareType(contentType string) string {
-	mediaType, _, _ := strings.Cut(contentType, ";")
-	return strings.ToLower(strings.TrimSpace(mediaType))
+// image reads what only an image manifest has.
+func (m *Manifest) image(doc document) error {
+	config, err := descriptor("config", *doc.Config)
+	if err != nil {
+		return err
+	}
+	m.Blobs = []oci.Descriptor{config}
+	if m.ArtifactType == "" {
+		m.ArtifactType = config.MediaType
+	}
+	if doc.Layers == nil {
+		return nil
+	}
+	layers, err := descriptors("layers", *doc.Layers)
+	m.Blobs = append(m.Blobs, layers...)
+	return err
 }
 
-// mediaType settles what the document is: what it says itself, which must be what
-// its shape says and what it was pushed as.
-func (doc *document) mediaType(contentType string) (string, error) {
-	isIndex, isImage := doc.Manifests != nil, doc.Config != nil || doc.Layers != nil
-	switch {
-	case isIndex && (isImage || doc.Blobs != nil), isImage && doc.Blobs != nil:
-		return "", fault("", "both manifests and layers, config or blobs: one reader takes it for an index, another for an image")
-	case doc.SchemaVersion != nil && *doc.SchemaVersion == 1, oci.IsSchema1(doc.MediaType), oci.IsSchema1(contentType):
-		return "", fault("schemaVersion", "Docker's schema 1 is not served; push the image again with a client of this decade")
-	case doc.Blobs == nil && (doc.SchemaVersion == nil || *doc.SchemaVersion != oci.SchemaVersion):
-		return "", fault("schemaVersion", "want 2")
-	case !isIndex && doc.Blobs == nil && doc.Config == nil:
-		return "", fault("", "neither manifests nor config and layers")
-	}
-	shape := oci.MediaTypeImageManifest
-	switch {
-	case isIndex:
-		shape = oci.MediaTypeImageIndex
-	case doc.Blobs != nil:
-		shape = oci.MediaTypeArtifactManifest
-	}
-	switch {
-	case doc.MediaType == "":
-		if contentType != "" && contentType != shape {
-			return "", fault("mediaType", "missing, and the fields are not those of the Content-Type")
-		}
-		return shape, nil
-	case oci.IsIndex(doc.MediaType) && !isIndex, oci.IsManifest(doc.MediaType) && !isImage, doc.MediaType == oci.MediaTypeArtifactManifest && doc.Blobs == nil:
-		return "", fault("mediaType", "the fields are not those of this type")
-	case contentType != "" && contentType != strings.ToLower(doc.MediaType):
-		return "", fault("mediaType", "differs from the Content-Type")
-	case !servable(doc.MediaType):
-		return "", fault("mediaType", "not the type of a JSON document")
-	}
-	return doc.MediaType, nil
-}
-
-// servable keeps a manifest from being served as what a browser would run.
-func servable(mediaType string) bool {
-	return oci.IsMediaType(mediaType) && strings.HasPrefix(mediaType, "application/") &&
-		(strings.HasSuffix(mediaType, "+json") || strings.HasPrefix(mediaType, "application/vnd."))
-}
-
-// checkDescriptors asks of each descriptor what a registry relies on.
-func (m *Manifest) checkDescriptors(raw []byte) error {
-	for d := range m.Children() {
-		if err := checkDescriptor(d); err != nil {
-			return explain(raw, err)
+func descriptors(path string, list []json.RawMessage) ([]oci.Descriptor, error) {
+	all := make([]oci.Descriptor, len(list))
+	for i, raw := range list {
+		var err error
+		if all[i], err = descriptor(path+"["+strconv.Itoa(i)+"]", raw); err != nil {
+			return nil, err
 		}
 	}
-	if m.Subject != nil {
-		if err := checkDescriptor(*m.Subject); err != nil {
-			return explain(raw, err)
-		}
-	}
-	return nil
+	return all, nil
 }
 
-func checkDescriptor(d oci.Descriptor) error {
+// descriptor reads one descriptor and asks of it what a registry relies on.
+func descriptor(path string, raw json.RawMessage) (oci.Descriptor, error) {
+	var d oci.Descriptor
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return d, fault(explain(path, err))
+	}
 	switch {
 	case d.Digest.IsZero():
-		return errors.New("a descriptor has no digest")
+		return d, fault(path+".digest", "missing")
 	case d.Size < 0:
-		return errors.New("a descriptor has a negative size")
+		return d, fault(path+".size", "negative")
 	case d.Data == nil:
-		return nil
 	case int64(len(d.Data)) != d.Size, d.Digest.Algorithm().FromBytes(d.Data) != d.Digest:
-		return errors.New("the data of a descriptor is not what it describes")
+		return d, fault(path+".data", "not what the descriptor describes")
 	}
-	return nil
+	return d, nil
 }
 
-// explain says where in raw the fault is that cause was made of, as far as that
-// can be found.
-func explain(raw []byte, cause error) error {
-	_, all := oci.Check(raw)
-	var musts []oci.Fault
-	for _, f := range all {
-		if f.Must {
-			musts = append(musts, f)
-		}
-	}
-	if len(musts) > 0 {
-		return &Error{musts}
-	}
+// explain says where the fault is that encoding/json found at path, and what it
+// is, as far as that can be told without repeating what stands there.
+func explain(path string, err error) (where, reason string) {
 	var wrongType *json.UnmarshalTypeError
+	var notBase64 base64.CorruptInputError
 	switch {
-	case errors.As(cause, &wrongType):
-		return fault(wrongType.Field, "not of the right type")
-	case errors.Is(cause, digest.ErrInvalid):
-		return fault("", "a digest is invalid or of an algorithm that is not supported")
+	case errors.As(err, &wrongType):
+		return strings.Trim(path+"."+wrongType.Field, "."), "not of the right type"
+	case errors.Is(err, digest.ErrInvalid):
+		return path + ".digest", err.Error()
+	case errors.As(err, &notBase64):
+		return path + ".data", "not base64"
 	}
-	return fault("", cause.Error())
-}
-
-// MediaType is the media type of a document that is already stored: its own, else
-// that of its shape.
-func MediaType(raw []byte) string {
-	var doc struct {
-		MediaType string          `json:"mediaType"`
-		Manifests json.RawMessage `json:"manifests"`
-	}
-	if err := json.Unmarshal(raw, &doc); err == nil && servable(doc.MediaType) {
-		return doc.MediaType
-	}
-	if doc.Manifests != nil {
-		return oci.MediaTypeImageIndex
-	}
-	return oci.MediaTypeImageManifest
+	return path, "not readable"
 }

@@ -63,6 +63,7 @@ func (s *Store) CommitBlob(ctx context.Context, name ref.Name, w *cas.Writer, d 
 		return err
 	}
 	if err := s.blobs.Commit(ctx, w, d, also...); err != nil {
+		s.noticeNew(ctx, name)
 		return err
 	}
 	s.published(name, d)
@@ -87,6 +88,7 @@ func (s *Store) MountBlob(ctx context.Context, name, from ref.Name, d digest.Dig
 		return err
 	}
 	if err := s.bucket.Write(ctx, change...); err != nil {
+		s.noticeNew(ctx, name)
 		return err
 	}
 	s.published(name, d)
@@ -137,6 +139,7 @@ func (s *Store) DeleteBlob(ctx context.Context, name ref.Name, d digest.Digest) 
 	if err := s.observe(ctx, Event{Action: DeleteBlob, Name: name, Digest: d}); err != nil {
 		return err
 	}
+	defer s.noticeEmpty(ctx, name)
 	return s.bucket.Write(ctx, bucket.Change{Key: layerKey(name, d), Delete: true})
 }
 
@@ -151,10 +154,16 @@ func (s *Store) link(ctx context.Context, key string, d digest.Digest) ([]bucket
 	return []bucket.Change{{Key: key, Data: []byte(d.String())}}, nil
 }
 
+// maxLink is more than any digest takes, in bytes.
+const maxLink = 1 << 10
+
 // readLink returns the digest that a link holds, and the link's version.
 // bucket.ErrNotExist; digest.ErrInvalid if it holds something else.
 func (s *Store) readLink(ctx context.Context, key string) (digest.Digest, string, error) {
-	raw, info, err := bucket.ReadAll(ctx, s.bucket, key, 1<<10)
+	raw, info, err := bucket.ReadAll(ctx, s.bucket, key, maxLink)
+	if info.Size > maxLink {
+		return digest.Digest{}, info.Version, digest.ErrInvalid
+	}
 	if err != nil {
 		return digest.Digest{}, "", err
 	}

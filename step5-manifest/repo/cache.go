@@ -90,6 +90,14 @@ func (c *cache[K, V]) remove(key K) {
 	c.drop(key)
 }
 
+func (c *cache[K, V]) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	clear(c.byKey)
+	c.order.Init()
+	c.used = 0
+}
+
 func (c *cache[K, V]) drop(key K) {
 	if e, ok := c.byKey[key]; ok {
 		c.used -= c.order.Remove(e).(*cacheEntry[K, V]).cost

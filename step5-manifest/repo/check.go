@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"shibafu.dev/step1-spec-notes/digest"
@@ -67,6 +69,9 @@ func (c checker) run() error {
 			return err
 		}
 	}
+	if c.repair {
+		c.noticeEmpty(c.ctx, c.name)
+	}
 	return nil
 }
 
@@ -74,6 +79,8 @@ func (c checker) run() error {
 func (c checker) fault(what, problem, mended string, changes ...bucket.Change) error {
 	f := Fault{Name: c.name, What: what, Problem: problem}
 	if c.repair && len(changes) > 0 {
+		c.manifests.clear()
+		c.tagLists.remove(c.name)
 		if err := c.bucket.Write(c.ctx, changes...); err != nil {
 			return err
 		}
@@ -94,29 +101,32 @@ func (c checker) links(prefix, kind string, check func(d digest.Digest, key stri
 		if !ok {
 			continue
 		}
-		what := kind + " " + d.String()
-		_, statErr := c.blobs.Stat(c.ctx, d)
-		if errors.Is(statErr, bucket.ErrNotExist) {
-			err = c.fault(what, "its bytes are missing", "link removed", bucket.Change{Key: info.Key, Delete: true})
-			if err != nil {
-				return err
-			}
-			continue
-		}
-		if statErr != nil {
-			return statErr
-		}
-		if got, _, err := c.readLink(c.ctx, info.Key); err != nil || got != d {
-			err = c.fault(what, "its link is damaged", "link rewritten", bucket.Change{Key: info.Key, Data: []byte(d.String())})
-			if err != nil {
-				return err
-			}
-		}
-		if err := check(d, info.Key); err != nil {
+		if err := c.link(kind, info.Key, d, check); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c checker) link(kind, key string, d digest.Digest, check func(d digest.Digest, key string) error) error {
+	what := kind + " " + d.String()
+	_, err := c.blobs.Stat(c.ctx, d)
+	if errors.Is(err, bucket.ErrNotExist) {
+		return c.fault(what, "its bytes are missing", "link removed", bucket.Change{Key: key, Delete: true})
+	}
+	if err != nil {
+		return err
+	}
+	got, _, err := c.readLink(c.ctx, key)
+	if err != nil && !errors.Is(err, digest.ErrInvalid) {
+		return err
+	}
+	if got != d {
+		if err := c.fault(what, "its link is damaged", "link rewritten", bucket.Change{Key: key, Data: []byte(d.String())}); err != nil {
+			return err
+		}
+	}
+	return check(d, key)
 }
 
 func (c checker) layers() error {
@@ -137,21 +147,25 @@ func (c checker) revisions() error {
 		if err != nil {
 			return c.fault(what, err.Error(), "")
 		}
-		var missing *MissingError
-		switch err := c.checkChildren(c.ctx, c.name, m); {
-		case errors.As(err, &missing):
-			for _, child := range missing.Missing {
-				if err := c.fault(what, "refers to "+child.Digest.String()+", which is missing; push it again", ""); err != nil {
-					return err
-				}
-			}
-			return nil
-		case errors.Is(err, manifest.ErrInvalid):
-			return c.fault(what, err.Error(), "")
-		default:
-			return err
-		}
+		return c.children(what, m)
 	})
+}
+
+func (c checker) children(what string, m *manifest.Manifest) error {
+	var missing *MissingError
+	switch err := c.checkChildren(c.ctx, c.name, m); {
+	case errors.As(err, &missing):
+		for _, child := range missing.Missing {
+			if err := c.fault(what, "refers to "+child.Digest.String()+", which is missing; push it again", ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	case errors.Is(err, manifest.ErrInvalid):
+		return c.fault(what, err.Error(), "")
+	default:
+		return err
+	}
 }
 
 func (c checker) tags() error {
@@ -205,29 +219,15 @@ func (c checker) tag(tag ref.Tag) error {
 	if len(rest) == 0 {
 		return nil // an empty folder; only a program that lists folders sees it
 	}
-	c.manifests.remove(manifestID{c.name, ref.ByTag(tag)})
-	c.removeTag(c.name, tag)
 	return c.fault("tag "+tag.String(), problem, "tag removed; its history says what it referred to", rest...)
 }
 
-// referrers holds the index against the manifests, both ways.
+// referrers holds the index against the manifests, both ways. An index that does
+// not claim to be complete lacks nothing: it is built when it is first needed.
 func (c checker) referrers() error {
-	wanted := map[string]digest.Digest{}
-	for info, err := range c.bucket.List(c.ctx, revisionsPrefix(c.name), "", false) {
-		if err != nil {
-			return err
-		}
-		d, ok := linkedDigest(info.Key)
-		if !ok {
-			continue
-		}
-		subject, err := c.subject(c.ctx, d)
-		if err != nil {
-			return err
-		}
-		if !subject.IsZero() {
-			wanted[referrerKey(c.name, subject, d)] = d
-		}
+	wanted, err := c.wantedReferrers()
+	if err != nil {
+		return err
 	}
 	for info, err := range c.bucket.List(c.ctx, referrersPrefix(c.name), "", false) {
 		if err != nil {
@@ -245,11 +245,40 @@ func (c checker) referrers() error {
 		}
 		delete(wanted, info.Key)
 	}
-	for key, d := range wanted {
+	if _, err := c.bucket.Stat(c.ctx, completeKey(c.name)); err != nil {
+		if errors.Is(err, bucket.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	for _, key := range slices.Sorted(maps.Keys(wanted)) {
+		d := wanted[key]
 		err := c.fault("referrer "+d.String(), "not in the index of referrers", "link written", bucket.Change{Key: key, Data: []byte(d.String())})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// wantedReferrers are the links that the manifests of the repository call for.
+func (c checker) wantedReferrers() (map[string]digest.Digest, error) {
+	wanted := map[string]digest.Digest{}
+	for info, err := range c.bucket.List(c.ctx, revisionsPrefix(c.name), "", false) {
+		if err != nil {
+			return nil, err
+		}
+		d, ok := linkedDigest(info.Key)
+		if !ok {
+			continue
+		}
+		subject, err := c.subject(c.ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		if !subject.IsZero() {
+			wanted[referrerKey(c.name, subject, d)] = d
+		}
+	}
+	return wanted, nil
 }

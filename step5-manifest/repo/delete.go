@@ -33,8 +33,6 @@ func (s *Store) DeleteTag(ctx context.Context, name ref.Name, tag ref.Tag) error
 func (s *Store) dropTags(ctx context.Context, name ref.Name, tags []ref.Tag) error {
 	var deletions, notes []bucket.Change
 	for _, tag := range tags {
-		// The link comes first: without it there is no tag, whatever else is left.
-		deletions = append(deletions, bucket.Change{Key: tagKey(name, tag), Delete: true})
 		for info, err := range s.bucket.List(ctx, tagPrefix(name, tag), "", false) {
 			if err != nil {
 				return err
@@ -43,6 +41,8 @@ func (s *Store) dropTags(ctx context.Context, name ref.Name, tags []ref.Tag) err
 				deletions = append(deletions, bucket.Change{Key: info.Key, Delete: true})
 			}
 		}
+		// The link comes last: a crash leaves the tag, or nothing of it.
+		deletions = append(deletions, bucket.Change{Key: tagKey(name, tag), Delete: true})
 		notes = append(notes, s.historyEntry(ctx, name, tag, digest.Digest{}))
 	}
 	err := s.bucket.Write(ctx, append(notes, deletions...)...)
@@ -50,6 +50,7 @@ func (s *Store) dropTags(ctx context.Context, name ref.Name, tags []ref.Tag) err
 		err = s.bucket.Write(ctx, deletions...)
 	}
 	if err != nil {
+		s.forgetTags(name, tags)
 		return err
 	}
 	for _, tag := range tags {
@@ -57,6 +58,15 @@ func (s *Store) dropTags(ctx context.Context, name ref.Name, tags []ref.Tag) err
 		s.removeTag(name, tag)
 	}
 	return nil
+}
+
+// forgetTags makes the next reader of the tags, which are locked, look into the
+// bucket: a write that failed may have changed some of them.
+func (s *Store) forgetTags(name ref.Name, tags []ref.Tag) {
+	for _, tag := range tags {
+		s.manifests.remove(manifestID{name, ref.ByTag(tag)})
+	}
+	s.tagLists.remove(name)
 }
 
 // DeleteManifest removes a manifest and all tags that refer to it. Its bytes stay
@@ -89,11 +99,9 @@ func (s *Store) DeleteManifest(ctx context.Context, name ref.Name, d digest.Dige
 			changes = append(changes, bucket.Change{Key: referrerKey(name, m.Subject.Digest, d), Delete: true})
 		}
 	}
-	if err := s.bucket.Write(ctx, changes...); err != nil {
-		return err
-	}
 	s.manifests.remove(manifestID{name, ref.ByDigest(d)})
-	return nil
+	defer s.noticeEmpty(ctx, name)
+	return s.bucket.Write(ctx, changes...)
 }
 
 // tagsOf returns the tags that refer to d. The repository is locked, so none of

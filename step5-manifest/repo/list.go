@@ -81,6 +81,22 @@ func (s *Store) Repositories(ctx context.Context, after string, n int) (names []
 	})
 }
 
+// noticeNew puts the repository into the catalog if a write that failed half-way
+// has made it one.
+func (s *Store) noticeNew(ctx context.Context, name ref.Name) {
+	if found, err := s.exists(context.WithoutCancel(ctx), name); err == nil && found {
+		s.catalog.add(name.String())
+	}
+}
+
+// noticeEmpty takes the repository, which nobody else may be publishing in, out of
+// the catalog if nothing is left that tells of it.
+func (s *Store) noticeEmpty(ctx context.Context, name ref.Name) {
+	if found, err := s.exists(context.WithoutCancel(ctx), name); err == nil && !found {
+		s.catalog.remove(name.String())
+	}
+}
+
 // walkNames finds the repositories below a prefix, level by level. What begins
 // with an underscore is inside of a repository, and tells that it is one.
 func (s *Store) walkNames(ctx context.Context, prefix string, found func(ref.Name)) error {

@@ -36,7 +36,8 @@ type Event struct {
 }
 
 // Observer is told of every change before it is published. An error refuses it,
-// and goes to whoever asked for it.
+// and goes to whoever asked for it. It does not use the Store, which is locked
+// meanwhile.
 type Observer interface {
 	Observe(ctx context.Context, e Event) error
 }

@@ -67,10 +67,8 @@ func (s *Store) PushManifest(ctx context.Context, name ref.Name, p Push) error {
 	// The manifest is safe before a tag moves to it: a crash in between must not
 	// leave the tag pointing at nothing, where it pointed at something.
 	if err := s.blobs.PutBytes(ctx, p.Digest, p.Raw, links...); err != nil {
+		s.noticeNew(ctx, name)
 		return err
-	}
-	if s.remember {
-		s.whole.put(name, true, 0)
 	}
 	c := &cached{oci.Descriptor{MediaType: p.Manifest.MediaType, Digest: p.Digest, Size: int64(len(p.Raw))}, p.Raw}
 	s.keep(manifestID{name, ref.ByDigest(p.Digest)}, c)
@@ -78,18 +76,14 @@ func (s *Store) PushManifest(ctx context.Context, name ref.Name, p Push) error {
 	return s.moveTags(ctx, name, p, versions, c)
 }
 
-// revisionLinks are the changes that make p a manifest of the repository.
+// revisionLinks are the changes that make p a manifest of the repository, the
+// one that counts last: where a crash leaves only some of them, the index of
+// referrers names a manifest that is not there rather than lack one that is.
 func (s *Store) revisionLinks(ctx context.Context, name ref.Name, p Push) ([]bucket.Change, error) {
-	// In a new repository the index of referrers is complete from the start.
 	changes, err := s.completeFromStart(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	link, err := s.link(ctx, revisionKey(name, p.Digest), p.Digest)
-	if err != nil {
-		return nil, err
-	}
-	changes = append(changes, link...)
 	if p.Manifest.Subject != nil {
 		link, err := s.link(ctx, referrerKey(name, p.Manifest.Subject.Digest, p.Digest), p.Digest)
 		if err != nil {
@@ -97,7 +91,8 @@ func (s *Store) revisionLinks(ctx context.Context, name ref.Name, p Push) ([]buc
 		}
 		changes = append(changes, link...)
 	}
-	return changes, nil
+	link, err := s.link(ctx, revisionKey(name, p.Digest), p.Digest)
+	return append(changes, link...), err
 }
 
 // moveTags points the tags at the manifest, each if it is still as it was when
@@ -105,18 +100,21 @@ func (s *Store) revisionLinks(ctx context.Context, name ref.Name, p Push) ([]buc
 func (s *Store) moveTags(ctx context.Context, name ref.Name, p Push, versions []bucket.Condition, c *cached) error {
 	var changes []bucket.Change
 	for i, tag := range p.Tags {
+		// The history first: a crash may leave an entry too many, but no move that
+		// nobody knows of. The index last: an index alone would look like a tag.
+		changes = append(changes, s.historyEntry(ctx, name, tag, p.Digest))
 		changes = append(changes, bucket.Change{Key: tagKey(name, tag), Data: []byte(p.Digest.String()), If: versions[i]})
 		index, err := s.link(ctx, tagIndexKey(name, tag, p.Digest), p.Digest)
 		if err != nil {
 			return err
 		}
 		changes = append(changes, index...)
-		changes = append(changes, s.historyEntry(ctx, name, tag, p.Digest))
 	}
 	if len(changes) == 0 {
 		return nil
 	}
 	if err := s.bucket.Write(ctx, changes...); err != nil {
+		s.forgetTags(name, p.Tags)
 		if errors.Is(err, bucket.ErrChanged) {
 			return ErrCondition
 		}

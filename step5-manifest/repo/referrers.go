@@ -78,38 +78,45 @@ func approximateSize(d oci.Descriptor) int {
 // completeFromStart returns the change that marks the referrers of a new
 // repository as complete; none if it is marked, or is not new.
 func (s *Store) completeFromStart(ctx context.Context, name ref.Name) ([]bucket.Change, error) {
-	if known, _ := s.whole.get(name); known {
+	if _, known := s.whole.get(name); known {
 		return nil, nil
 	}
-	for _, err := range s.bucket.List(ctx, revisionsPrefix(name), "", false) {
+	if complete, err := s.isComplete(ctx, name); complete || err != nil {
 		return nil, err
 	}
-	return s.mark(ctx, name)
-}
-
-// mark returns the change that marks the referrers of the repository as complete.
-func (s *Store) mark(ctx context.Context, name ref.Name) ([]bucket.Change, error) {
-	if _, err := s.bucket.Stat(ctx, completeKey(name)); !errors.Is(err, bucket.ErrNotExist) {
+	for _, err := range s.bucket.List(ctx, revisionsPrefix(name), "", false) {
+		if err == nil && s.remember {
+			s.whole.put(name, false, 0)
+		}
 		return nil, err
 	}
 	return []bucket.Change{{Key: completeKey(name)}}, nil
+}
+
+// isComplete tells whether no referrer is missing from the repository's index.
+// Once that is so it stays so.
+func (s *Store) isComplete(ctx context.Context, name ref.Name) (bool, error) {
+	if complete, _ := s.whole.get(name); complete {
+		return true, nil
+	}
+	_, err := s.bucket.Stat(ctx, completeKey(name))
+	if errors.Is(err, bucket.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil && s.remember {
+		s.whole.put(name, true, 0)
+	}
+	return err == nil, err
 }
 
 // completeReferrers makes sure that no referrer is missing from the index of the
 // repository: another program, which does not know of it, may have written the
 // manifests.
 func (s *Store) completeReferrers(ctx context.Context, name ref.Name) error {
-	if known, _ := s.whole.get(name); known {
-		return nil
+	if complete, err := s.isComplete(ctx, name); complete || err != nil {
+		return err
 	}
-	_, err := s.bucket.Stat(ctx, completeKey(name))
-	if errors.Is(err, bucket.ErrNotExist) {
-		err = s.buildReferrers(ctx, name)
-	}
-	if err == nil && s.remember {
-		s.whole.put(name, true, 0)
-	}
-	return err
+	return s.buildReferrers(ctx, name)
 }
 
 func (s *Store) buildReferrers(ctx context.Context, name ref.Name) error {
@@ -146,11 +153,7 @@ func (s *Store) buildReferrers(ctx context.Context, name ref.Name) error {
 	if err := s.bucket.Write(ctx, changes...); err != nil {
 		return err
 	}
-	mark, err := s.mark(ctx, name)
-	if err != nil {
-		return err
-	}
-	return s.bucket.Write(ctx, mark...)
+	return s.bucket.Write(ctx, bucket.Change{Key: completeKey(name)})
 }
 
 // subject is what the stored manifest d has as its subject; zero if it has none,

@@ -19,7 +19,6 @@ import (
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step2-cas/bucket"
 	"shibafu.dev/step2-cas/cas"
-	"shibafu.dev/step5-manifest/manifest"
 )
 
 // What the errors of this package are, besides manifest.ErrInvalid,
@@ -71,8 +70,6 @@ const (
 type Options struct {
 	// Missing is RejectMissing if empty.
 	Missing MissingPolicy
-	// MaxManifest is the largest manifest, in bytes; manifest.MaxSize if 0.
-	MaxManifest int64
 	// CacheBytes bounds the memory for manifests, and again for lists of tags; 16 MiB
 	// if 0.
 	CacheBytes int64
@@ -102,19 +99,18 @@ type Store struct {
 
 	manifests *cache[manifestID, *cached]
 	tagLists  *cache[ref.Name, *nameList]
-	whole     *cache[ref.Name, bool] // repositories whose referrers are complete
-	catalog   nameList
-	recent    *cache[digest.Digest, []ref.Name] // who got a blob lately
-	clock     historyClock
+	// whole is true where the index of referrers is complete, and false where it was
+	// not from the start.
+	whole   *cache[ref.Name, bool]
+	catalog nameList
+	recent  *cache[digest.Digest, []ref.Name] // who got a blob lately
+	clock   historyClock
 }
 
 // New returns the repositories that are kept in b, with their bytes in blobs.
 func New(b bucket.Bucket, blobs Blobs, opts Options) *Store {
 	if opts.Missing == "" {
 		opts.Missing = RejectMissing
-	}
-	if opts.MaxManifest == 0 {
-		opts.MaxManifest = manifest.MaxSize
 	}
 	if opts.CacheBytes == 0 {
 		opts.CacheBytes = 16 << 20

@@ -52,26 +52,37 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		usage(stdout)
 		return exitOK
 	}
-	for _, c := range commands {
-		words := strings.Fields(c.name)
-		if len(args) < len(words) || !slices.Equal(args[:len(words)], words) {
-			continue
-		}
-		switch err := c.run(ctx, args[len(words):], stdout, stderr); {
-		case err == nil, errors.Is(err, flag.ErrHelp):
-			return exitOK
-		case errors.Is(err, errUsage):
-			return exitUsage
-		case errors.Is(err, errFaults):
-			return exitFailed
-		default:
-			fmt.Fprintf(stderr, "shibafu %s: %v\n", c.name, err)
-			return exitFailed
+	c, args, found := find(args)
+	if !found {
+		fmt.Fprintf(stderr, "shibafu: no such command: %s\n\n", strings.Join(args[:min(2, len(args))], " "))
+		usage(stderr)
+		return exitUsage
+	}
+	switch err := c.run(ctx, args, stdout, stderr); {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case errors.Is(err, errUsage):
+		return exitUsage
+	case errors.Is(err, errFaults):
+		return exitFailed
+	default:
+		fmt.Fprintf(stderr, "shibafu %s: %v\n", c.name, err)
+		return exitFailed
+	}
+}
+
+// find returns the first command that is named in args, and the other args: flags
+// may stand before a command's name and after it.
+func find(args []string) (c command, rest []string, found bool) {
+	for i := range args {
+		for _, c := range commands {
+			words := strings.Fields(c.name)
+			if len(args)-i >= len(words) && slices.Equal(args[i:i+len(words)], words) {
+				return c, slices.Concat(args[:i], args[i+len(words):]), true
+			}
 		}
 	}
-	fmt.Fprintf(stderr, "shibafu: no such command: %s\n\n", strings.Join(args[:min(2, len(args))], " "))
-	usage(stderr)
-	return exitUsage
+	return command{}, args, false
 }
 
 func usage(w io.Writer) {
@@ -87,20 +98,34 @@ func usage(w io.Writer) {
 func newFlags(name string, stderr io.Writer) *flag.FlagSet {
 	fs := flag.NewFlagSet("shibafu "+name, flag.ContinueOnError)
 	fs.SetOutput(stderr)
+	fs.Usage = func() {} // parse prints what is of use
 	return fs
 }
 
-// parse parses flags of a command that takes no other arguments.
-func parse(fs *flag.FlagSet, args []string) error {
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+// parse parses flags of a command that takes no other arguments. Who asks for help
+// gets it on stdout.
+func parse(fs *flag.FlagSet, args []string, stdout io.Writer) error {
+	err := fs.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		help(fs, stdout)
+		return err
 	}
-	if fs.NArg() > 0 {
-		fmt.Fprintf(fs.Output(), "%s: unexpected argument %q\n", fs.Name(), fs.Arg(0))
+	if err == nil && fs.NArg() > 0 {
+		err = errUsage
+		fmt.Fprintf(fs.Output(), "unexpected argument: %s\n", fs.Arg(0))
+	}
+	if err != nil {
+		fmt.Fprintf(fs.Output(), "%s --help lists the flags.\n", fs.Name())
 		return errUsage
 	}
 	return nil
+}
+
+func help(fs *flag.FlagSet, stdout io.Writer) {
+	fmt.Fprintf(stdout, "Usage: %s [flags]\n\n", fs.Name())
+	fs.SetOutput(stdout)
+	fs.PrintDefaults()
+	fmt.Fprint(stdout, "\nA setting is also an environment variable (--log-level is SHIBAFU_LOG_LEVEL) and a field\n"+
+		"of the file that --config names; --print-config prints such a file. A flag counts more\n"+
+		"than the environment, and that more than the file.\n")
 }

@@ -12,9 +12,12 @@ import (
 func fsck(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := newFlags("registry fsck", stderr)
 	repair := fs.Bool("repair", false, "mend what can be mended; no server may be running on the store")
-	config, err := settle(fs, args, stderr)
+	config, err := settle(fs, args, stdout, stderr)
 	if err != nil {
 		return err
+	}
+	if config.PrintConfig {
+		return config.Print(stdout, fs)
 	}
 	left := 0
 	summary, err := server.Check(ctx, config, *repair, func(fault string, mended bool) {

@@ -15,7 +15,7 @@ import (
 // serve is "registry serve".
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := newFlags("registry serve", stderr)
-	config, err := settle(fs, args, stderr)
+	config, err := settle(fs, args, stdout, stderr)
 	if err != nil {
 		return err
 	}
@@ -38,9 +38,9 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // settle defines the settings as flags and puts together what file, environment
 // and command line say.
-func settle(fs *flag.FlagSet, args []string, stderr io.Writer) (*server.Config, error) {
+func settle(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (*server.Config, error) {
 	config := server.NewConfig(fs)
-	if err := parse(fs, args); err != nil {
+	if err := parse(fs, args, stdout); err != nil {
 		return nil, err
 	}
 	if err := config.Settle(fs, os.LookupEnv); err != nil {

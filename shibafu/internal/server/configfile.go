@@ -9,56 +9,90 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
+	"unicode/utf8"
 )
 
-// readFile sets what the configuration file says. A field that there is not, or
-// is there twice, is an error with its position.
-func (c *Config) readFile(fs *flag.FlagSet) error {
-	raw, err := os.ReadFile(c.File)
+// readFile returns what the configuration file says. A field that there is not, or
+// is there twice, or is of another type, is an error with its position: line and
+// column, in bytes, from 1.
+func (c *Config) readFile(name string) (layer, error) {
+	raw, err := os.ReadFile(name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := fileReader{name: c.File, raw: raw, dec: json.NewDecoder(bytes.NewReader(raw)), flags: fs, fields: map[string]string{}, seen: map[string]bool{}}
+	return c.parseFile(name, raw)
+}
+
+func (c *Config) parseFile(name string, raw []byte) (layer, error) {
+	r := fileReader{name: name, raw: raw, dec: json.NewDecoder(bytes.NewReader(raw)), settings: map[string]setting{}, seen: map[string]bool{}, layer: layer{}}
 	r.dec.UseNumber()
 	for _, s := range c.settings {
-		r.fields[s.field] = s.flag
+		r.settings[s.field] = s
+	}
+	if i := invalidUTF8(raw); i >= 0 {
+		return nil, r.fault(int64(i), errors.New("not UTF-8"))
 	}
 	if err := r.object(""); err != nil {
-		return err
+		return nil, err
 	}
-	if _, err := r.dec.Token(); err != io.EOF {
-		return r.at(r.dec.InputOffset(), errors.New("something follows the settings"))
+	if rest := bytes.TrimLeft(raw[r.dec.InputOffset():], " \t\r\n"); len(rest) > 0 {
+		return nil, r.fault(int64(len(raw)-len(rest)), errors.New("something follows the settings"))
 	}
-	return nil
+	return r.layer, nil
+}
+
+// invalidUTF8 is where raw stops to be UTF-8, or -1. Package json would take
+// another character for each such byte.
+func invalidUTF8(raw []byte) int {
+	for i := 0; i < len(raw); {
+		r, size := utf8.DecodeRune(raw[i:])
+		if r == utf8.RuneError && size == 1 {
+			return i
+		}
+		i += size
+	}
+	return -1
 }
 
 type fileReader struct {
-	name   string
-	raw    []byte
-	dec    *json.Decoder
-	flags  *flag.FlagSet
-	fields map[string]string // field to flag
-	seen   map[string]bool
+	name     string
+	raw      []byte
+	dec      *json.Decoder
+	settings map[string]setting // by field
+	seen     map[string]bool
+	layer    layer
 }
 
-// at is err with the position of a byte.
-func (r *fileReader) at(offset int64, err error) error {
-	before := r.raw[:min(offset, int64(len(r.raw)))]
+// position is that of a byte, as it stands in messages.
+func (r *fileReader) position(offset int64) string {
+	before := r.raw[:offset]
 	line := bytes.Count(before, []byte("\n")) + 1
 	column := len(before) - bytes.LastIndexByte(before, '\n')
-	return &SettingError{fmt.Sprintf("%s:%d:%d", r.name, line, column), err}
+	return fmt.Sprintf("%s:%d:%d", r.name, line, column)
 }
 
-// next reads a token and returns where it begins.
-func (r *fileReader) next() (json.Token, int64, error) {
+func (r *fileReader) fault(offset int64, err error) error {
+	return &SettingError{r.position(offset), err}
+}
+
+// start is where the next token begins.
+func (r *fileReader) start() int64 {
 	start := r.dec.InputOffset()
 	for start < int64(len(r.raw)) && strings.IndexByte(" \t\r\n,:", r.raw[start]) >= 0 {
 		start++
 	}
+	return start
+}
+
+// next reads a token and returns where it begins.
+func (r *fileReader) next() (json.Token, int64, error) {
+	start := r.start()
 	token, err := r.dec.Token()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = errors.New("the file ends early")
+	}
 	if err != nil {
-		return nil, start, r.at(start, err)
+		return nil, start, r.fault(start, err)
 	}
 	return token, start, nil
 }
@@ -70,27 +104,10 @@ func (r *fileReader) object(prefix string) error {
 		return err
 	}
 	if token != json.Delim('{') {
-		return r.at(start, errors.New("want an object"))
+		return r.fault(start, errors.New("want an object"))
 	}
 	for r.dec.More() {
-		key, start, err := r.next()
-		if err != nil {
-			return err
-		}
-		field := prefix + key.(string) // in an object, Token accepts nothing else here
-		if r.seen[field] {
-			return r.at(start, fmt.Errorf("field %q is there twice", field))
-		}
-		r.seen[field] = true
-		switch name, known := r.fields[field]; {
-		case known:
-			err = r.value(field, name)
-		case r.isSection(field):
-			err = r.object(field + ".")
-		default:
-			err = r.at(start, fmt.Errorf("unknown field %q", field))
-		}
-		if err != nil {
+		if err := r.field(prefix); err != nil {
 			return err
 		}
 	}
@@ -98,26 +115,53 @@ func (r *fileReader) object(prefix string) error {
 	return err
 }
 
-// value reads the value of a field, in the form that its flag takes.
-func (r *fileReader) value(field, name string) error {
-	value, start, err := r.next()
+func (r *fileReader) field(prefix string) error {
+	key, start, err := r.next()
 	if err != nil {
 		return err
 	}
-	switch value.(type) {
-	case string, json.Number, bool:
-	default:
-		return r.at(start, fmt.Errorf("field %q: want a string, number or boolean", field))
+	word := key.(string) // in an object, Token accepts nothing else here
+	field := prefix + word
+	s, known := r.settings[field]
+	switch {
+	case strings.Contains(word, "."), !known && !r.isSection(field):
+		return r.fault(start, fmt.Errorf("unknown field %q", field))
+	case r.seen[field]:
+		return r.fault(start, fmt.Errorf("field %q is there twice", field))
 	}
-	if err := r.flags.Set(name, fmt.Sprint(value)); err != nil {
-		return r.at(start, fmt.Errorf("field %q: %w", field, err))
+	r.seen[field] = true
+	if known {
+		return r.value(s)
 	}
+	return r.object(field + ".")
+}
+
+// value reads the value of a setting.
+func (r *fileReader) value(s setting) error {
+	token, start, err := r.next()
+	if err != nil {
+		return err
+	}
+	is := kind("")
+	switch token.(type) {
+	case string:
+		is = jsonText
+	case json.Number:
+		is = jsonNumber
+	case bool:
+		is = jsonBool
+	}
+	where := r.position(start) + ": " + s.field
+	if is != s.kind {
+		return &SettingError{where, fmt.Errorf("want a %s", s.kind)}
+	}
+	r.layer[s.flag] = value{fmt.Sprint(token), where}
 	return nil
 }
 
 // isSection tells whether some field lies below prefix.
 func (r *fileReader) isSection(prefix string) bool {
-	for field := range r.fields {
+	for field := range r.settings {
 		if strings.HasPrefix(field, prefix+".") {
 			return true
 		}
@@ -125,31 +169,26 @@ func (r *fileReader) isSection(prefix string) bool {
 	return false
 }
 
-// Print writes the settings as a file that readFile reads.
+// Print writes the settings as a file that says the same.
 func (c *Config) Print(w io.Writer, fs *flag.FlagSet) error {
 	root := map[string]any{}
 	for _, s := range c.settings {
 		if s.field == "port" {
 			continue // addr says it
 		}
-		section := root
-		parts := strings.Split(s.field, ".")
-		for _, part := range parts[:len(parts)-1] {
-			if section[part] == nil {
-				section[part] = map[string]any{}
+		section, word := root, s.field
+		if prefix, rest, ok := strings.Cut(s.field, "."); ok {
+			if root[prefix] == nil {
+				root[prefix] = map[string]any{}
 			}
-			section = section[part].(map[string]any)
+			section, word = root[prefix].(map[string]any), rest
 		}
-		f := fs.Lookup(s.flag)
-		value := f.Value.(flag.Getter).Get()
-		switch v := value.(type) {
-		case bool, int, int64:
-		case time.Duration:
-			value = v.String()
-		default:
-			value = f.Value.String()
+		shown := fs.Lookup(s.flag).Value.String()
+		if s.kind == jsonText {
+			section[word] = shown
+		} else {
+			section[word] = json.RawMessage(shown) // numbers and booleans print as JSON
 		}
-		section[parts[len(parts)-1]] = value
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")

@@ -4,7 +4,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -36,7 +35,10 @@ type Server struct {
 
 // Open opens the store and the port. The caller closes the server.
 func Open(ctx context.Context, config *Config, log *slog.Logger) (*Server, error) {
-	root := storeRoot(config.Root)
+	root, err := storeRoot(config.Root)
+	if err != nil {
+		return nil, err
+	}
 	files, err := dir.Open(root)
 	if err != nil {
 		return nil, err
@@ -50,21 +52,38 @@ func Open(ctx context.Context, config *Config, log *slog.Logger) (*Server, error
 		files.Close()
 		return nil, err
 	}
+	s.warn()
 	return s, nil
+}
+
+// warn says so if others than this machine's own programs may come.
+func (s *Server) warn() {
+	if at, ok := s.ln.Addr().(*net.TCPAddr); ok && at.IP.IsLoopback() {
+		return
+	}
+	can := "pull and push"
+	if s.config.Delete {
+		can = "pull, push and delete"
+	}
+	s.log.Warn("there is no authentication: anyone who reaches this address can "+can, "addr", s.ln.Addr().String())
 }
 
 // storeRoot is where the store lies in a root: docker-registry keeps its own two
 // folders further down, and what it wrote is served in place.
-func storeRoot(root string) string {
+func storeRoot(root string) (string, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return "", err
+	}
 	theirs := filepath.Join(root, "docker", "registry", "v2")
 	if fi, err := os.Stat(theirs); err == nil && fi.IsDir() {
-		return theirs
+		return theirs, nil
 	}
-	return root
+	return root, nil
 }
 
 func (c *Config) repoOptions() repo.Options {
-	return repo.Options{Missing: repo.MissingPolicy(c.Missing), MaxManifest: c.Manifest, CacheBytes: c.Cache}
+	return repo.Options{Missing: repo.MissingPolicy(c.Missing), CacheBytes: c.Cache}
 }
 
 func (s *Server) build(ctx context.Context, files bucket.Bucket) error {
@@ -103,51 +122,13 @@ func (s *Server) Serve(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	background.Go(func() { s.uploads.Run(ctx) })
-	return api.Serve(ctx, s.ln, s.mux, s.config.HTTP, s.log)
+	requests := &underway{handler: s.mux}
+	defer requests.end()
+	return api.Serve(ctx, s.ln, requests, s.config.HTTP, s.log)
 }
 
 // Close lets go of the port and the store.
 func (s *Server) Close() error {
 	s.ln.Close()
 	return s.files.Close()
-}
-
-// Check reads the store through and hands each fault to report, with whether it
-// was mended. The summary is one line. Without repair it may run beside a server.
-func Check(ctx context.Context, config *Config, repair bool, report func(fault string, mended bool)) (summary string, err error) {
-	open := dir.OpenReadOnly
-	if repair {
-		open = dir.Open
-	}
-	files, err := open(storeRoot(config.Root))
-	if err != nil {
-		return "", err
-	}
-	defer files.Close()
-	store := cas.New(files, cas.Distribution)
-	blobs, faults := 0, 0
-	for d, err := range store.Verify(ctx) {
-		blobs++
-		if err == nil {
-			continue
-		}
-		if d.IsZero() {
-			return "", err
-		}
-		faults++
-		line := "blob " + d.String() + ": " + err.Error()
-		if repair {
-			if err := quarantine(ctx, files, store, d); err != nil {
-				return "", err
-			}
-			line += " (moved to " + quarantineKey(d) + ")"
-		}
-		report(line, repair)
-	}
-	repos := repo.New(files, repo.CASBlobs{Store: store}, config.repoOptions())
-	err = repos.Check(ctx, repair, func(f repo.Fault) {
-		faults++
-		report(f.String(), f.Mended != "")
-	})
-	return fmt.Sprintf("%d blobs read, %d faults", blobs, faults), err
 }

@@ -40,23 +40,21 @@ type Bucket struct {
 	staged  atomic.Uint64 // numbers the files under uploads/.staged
 	stamped atomic.Int64  // the last stamp given out
 	inUse   sync.Map      // IDs of open uploads
-
-	// How the disk is asked to keep something; tests let it refuse.
-	syncFile   func(*os.File) error
-	syncFolder func(path string) error
+	disk    *disk
 }
 
 // Open opens the folder root, made if need be, for reading and writing. There
 // is one writer a folder: ErrLocked names the process that holds it. The
 // caller closes the bucket.
 func Open(root string) (*Bucket, error) {
-	b := &Bucket{root: filepath.Clean(root), syncFile: (*os.File).Sync, syncFolder: syncFolder}
+	b := &Bucket{root: filepath.Clean(root)}
 	if err := os.MkdirAll(b.path(bucket.UploadsFolder), 0o755); err != nil {
 		return nil, err
 	}
 	if err := b.takeLock(); err != nil {
 		return nil, err
 	}
+	b.disk = newDisk(b.lock)
 	if err := b.recover(); err != nil {
 		b.lock.Close()
 		return nil, err
@@ -116,12 +114,7 @@ func (b *Bucket) recover() error {
 	if err := os.Mkdir(staging, 0o755); err != nil {
 		return classify(err)
 	}
-	root, err := os.Open(b.root)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
-	return syncFileSystem(root)
+	return b.disk.all()
 }
 
 // path is where key's file is.

@@ -10,17 +10,17 @@ import (
 	"shibafu.dev/step2-cas/bucket"
 )
 
-// disk stands in for the syncs of a bucket: it records them, and has the n-th
+// faulty stands in for the syncs of a bucket: it records them, and has the n-th
 // fail. It does not sync, as no power is cut here.
-type disk struct {
+type faulty struct {
 	syncs []string // what was synced since the last arm: "file" or the folder's key
 	fail  int      // counted from 1; 0 for none
 	err   error
 }
 
-func (d *disk) arm(n int, err error) { d.syncs, d.fail, d.err = nil, n, err }
+func (d *faulty) arm(n int, err error) { d.syncs, d.fail, d.err = nil, n, err }
 
-func (d *disk) sync(what string) error {
+func (d *faulty) sync(what string) error {
 	d.syncs = append(d.syncs, what)
 	if len(d.syncs) == d.fail {
 		return d.err
@@ -29,24 +29,25 @@ func (d *disk) sync(what string) error {
 }
 
 // failed is what could not be synced, "" if the fault never came.
-func (d *disk) failed() string {
+func (d *faulty) failed() string {
 	if d.fail == 0 || d.fail > len(d.syncs) {
 		return ""
 	}
 	return d.syncs[d.fail-1]
 }
 
-// open opens the bucket of root over a disk.
-func open(t *testing.T, root string) (*Bucket, *disk) {
+// open opens the bucket of root over a faulty disk.
+func open(t *testing.T, root string) (*Bucket, *faulty) {
 	t.Helper()
 	b, err := Open(root)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.Close() })
-	d := &disk{}
-	b.syncFile = func(*os.File) error { return d.sync("file") }
-	b.syncFolder = func(folder string) error {
+	d := &faulty{}
+	b.disk.all = nil
+	b.disk.file = func(*os.File) error { return d.sync("file") }
+	b.disk.folder = func(folder string) error {
 		if _, err := os.Stat(folder); err != nil {
 			return err
 		}

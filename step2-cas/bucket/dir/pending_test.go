@@ -23,7 +23,7 @@ type gate struct {
 func openGated(t *testing.T) (*Bucket, *gate) {
 	b, _ := open(t, t.TempDir())
 	g := &gate{}
-	b.syncFolder = func(folder string) error {
+	b.disk.folder = func(folder string) error {
 		g.mu.Lock()
 		shut := g.shut
 		g.shut = nil

@@ -132,7 +132,7 @@ func (u *upload) load() error {
 	return nil
 }
 
-// openFile opens the data for writing, so that the next flush syncs it.
+// openFile opens the data for writing, so that it is synced next.
 func (u *upload) openFile() (err error) {
 	u.file, err = os.OpenFile(u.path("data"), os.O_WRONLY|os.O_CREATE, 0o644)
 	return classify(err)
@@ -233,27 +233,31 @@ func (u *upload) Save(ctx context.Context, state []byte) error {
 	if err := u.usable(); err != nil {
 		return err
 	}
-	if err := u.flush(); err != nil {
-		return err
-	}
 	next := u.path("state.new")
 	os.Remove(next) // of a Save that failed
-	if err := u.bucket.writeSynced(next, encodeState(u.size, state)); err != nil {
+	f, err := u.bucket.write(next, encodeState(u.size, state))
+	if err != nil {
+		return err
+	}
+	files := []*os.File{f}
+	if u.file != nil {
+		files = []*os.File{u.file, f}
+	}
+	if err := u.mustKeep(errors.Join(u.bucket.disk.keep(files, nil), u.letGo(), f.Close())); err != nil {
 		os.Remove(next)
 		return err
 	}
 	if err := os.Rename(next, u.path("state")); err != nil {
 		return classify(err)
 	}
-	if err := u.mustKeep(u.bucket.syncFolder(u.bucket.uploadPath(u.id))); err != nil {
+	changed := []string{u.bucket.uploadPath(u.id)}
+	if !u.known {
+		changed = append(changed, u.bucket.path(bucket.UploadsFolder))
+	}
+	if err := u.mustKeep(u.bucket.disk.keep(nil, changed)); err != nil {
 		return err
 	}
-	if !u.known {
-		if err := u.mustKeep(u.bucket.syncFolder(u.bucket.path(bucket.UploadsFolder))); err != nil {
-			return err
-		}
-		u.known = true
-	}
+	u.known = true
 	u.state = state
 	return nil
 }
@@ -273,15 +277,6 @@ func (u *upload) mustKeep(err error) error {
 	return u.broken
 }
 
-// flush syncs the data and closes it.
-func (u *upload) flush() error {
-	if u.file == nil {
-		return nil
-	}
-	err := u.bucket.syncFile(u.file)
-	return u.mustKeep(errors.Join(err, u.letGo()))
-}
-
 // letGo closes the data, and gives back the buffer, which by now nobody reads.
 func (u *upload) letGo() (err error) {
 	if u.file != nil {
@@ -295,14 +290,25 @@ func (u *upload) letGo() (err error) {
 	return err
 }
 
-// seal makes the data ready to be renamed: there, synced and closed.
+// syncAlone is from how many bytes on the data is synced by itself, so that
+// nobody else waits for it.
+const syncAlone = 1 << 20
+
+// seal makes the data ready to be renamed: it is there, and if the file is still
+// open it is to be synced.
 func (u *upload) seal() (file string, err error) {
 	if u.size == 0 && u.file == nil {
 		if err := u.openFile(); err != nil {
 			return "", err
 		}
 	}
-	return u.path("data"), u.flush()
+	if u.file != nil && u.size >= syncAlone {
+		err := u.mustKeep(errors.Join(u.bucket.disk.file(u.file), u.letGo()))
+		if err != nil {
+			return "", err
+		}
+	}
+	return u.path("data"), nil
 }
 
 // Abort implements bucket.Upload.

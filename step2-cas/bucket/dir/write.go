@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"time"
 
@@ -65,6 +67,14 @@ func (b *Bucket) Write(ctx context.Context, changes ...bucket.Change) error {
 // deletion.
 func (b *Bucket) stage(changes []bucket.Change) (files []string, err error) {
 	files = make([]string, len(changes))
+	var written []*os.File
+	defer func() {
+		for _, f := range written {
+			if closeErr := f.Close(); err == nil {
+				err = classify(closeErr)
+			}
+		}
+	}()
 	for i, c := range changes {
 		switch {
 		case c.Delete:
@@ -81,12 +91,35 @@ func (b *Bucket) stage(changes []bucket.Change) (files []string, err error) {
 			}
 		default:
 			files[i] = b.path(stagingFolder + "/" + strconv.FormatUint(b.staged.Add(1), 10))
-			if err := b.writeSynced(files[i], c.Data); err != nil {
+			f, err := b.write(files[i], c.Data)
+			if err != nil {
 				return files, err
 			}
+			written = append(written, f)
 		}
 	}
-	return files, nil
+	return files, b.keepStaged(written, changes)
+}
+
+// keepStaged syncs the new files and those of the uploads. An upload whose bytes
+// were not kept is broken.
+func (b *Bucket) keepStaged(written []*os.File, changes []bucket.Change) error {
+	all := slices.Clone(written)
+	for _, c := range changes {
+		if u, ok := c.From.(*upload); ok && u.file != nil {
+			all = append(all, u.file)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	err := classify(b.disk.keep(all, nil))
+	for _, c := range changes {
+		if u, ok := c.From.(*upload); ok && u.file != nil {
+			err = errors.Join(err, u.mustKeep(errors.Join(err, u.letGo())))
+		}
+	}
+	return err
 }
 
 // removeStaged removes the files that no rename took.
@@ -98,23 +131,21 @@ func removeStaged(files []string, changes []bucket.Change) {
 	}
 }
 
-func (b *Bucket) writeSynced(name string, data []byte) (err error) {
+// write makes a new file, which the caller syncs and closes.
+func (b *Bucket) write(name string, data []byte) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return classify(err)
+		return nil, classify(err)
 	}
-	defer func() {
-		if closeErr := f.Close(); err == nil {
-			err = classify(closeErr)
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return classify(err)
+	_, err = f.Write(data)
+	if err == nil {
+		err = os.Chtimes(name, time.Time{}, b.stamp())
 	}
-	if err := os.Chtimes(name, time.Time{}, b.stamp()); err != nil {
-		return err
+	if err != nil {
+		f.Close()
+		return nil, classify(err)
 	}
-	return classify(b.syncFile(f))
+	return f, nil
 }
 
 // stamp returns the time, but never the same twice. File systems of kernels
@@ -159,7 +190,8 @@ func (b *Bucket) apply(changes []bucket.Change, files []string) (folders, error)
 			return changed, err
 		}
 	}
-	for i, c := range changes {
+	for _, i := range inOrder(changes) {
+		c := changes[i]
 		target := b.path(c.Key)
 		if c.Delete {
 			if err := os.Remove(target); err == nil {
@@ -181,6 +213,28 @@ func (b *Bucket) apply(changes []bucket.Change, files []string) (folders, error)
 		b.fresh.parents(b.root, path.Dir(target), changed)
 	}
 	return changed, nil
+}
+
+// inOrder returns the indexes of changes in the order in which they are made:
+// data, uploads, deletions. An upload that was published cannot be taken up
+// again; so what goes with it comes first, and whoever dies or fails on the way
+// leaves the upload as it was.
+func inOrder(changes []bucket.Change) []int {
+	order := make([]int, len(changes))
+	for i := range order {
+		order[i] = i
+	}
+	rank := func(i int) int {
+		switch c := changes[i]; {
+		case c.Delete:
+			return 2
+		case c.From != nil:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return rank(i) - rank(j) })
+	return order
 }
 
 // rename puts file at target and makes the folders above it. Another request may
@@ -221,15 +275,12 @@ func (b *Bucket) makeFolder(folder string) error {
 // settle syncs the folders. Where the disk refuses, what was renamed can be
 // neither vouched for nor taken back.
 func (b *Bucket) settle(changed folders) error {
+	if len(changed) == 0 {
+		return nil
+	}
 	made := b.fresh.snapshot()
-	for folder := range changed {
-		err := b.syncFolder(folder)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // pruned by another request, so nothing in it was to be kept
-		}
-		if err != nil {
-			return fmt.Errorf("dir: the disk cannot make changes durable, so nothing more is written: %w", err)
-		}
+	if err := b.disk.keep(nil, slices.Sorted(maps.Keys(changed))); err != nil {
+		return fmt.Errorf("dir: the disk cannot make changes durable, so nothing more is written: %w", err)
 	}
 	b.fresh.settled(changed, made)
 	return nil

@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Crashes the registry in every way there is, and asks for what it acknowledged.
+#
+#	scripts/crash.sh                  all that follows, as often as CI does it
+#	scripts/crash.sh kill [CYCLES]    kill -9 while eight clients push
+#	scripts/crash.sh power [CYCLES]   the power is cut: ext4, xfs and btrfs
+#	scripts/crash.sh full             a disk of 8 MiB
+#	scripts/crash.sh faults [all]     system calls fail, a sample of them or all
+#	scripts/crash.sh broken [CYCLES]  builds that are wrong on purpose must be found out
+#
+# SEED=N repeats the random choices of another run. Mounting needs root.
+. "$(dirname "$0")/lib.sh"
+
+seed=${SEED:-0}
+store=$project/step2-cas/bucket/dir
+
+cleanup() {
+	grep -o " $work/[^ ]*" /proc/self/mounts | tac | while read -r folder; do umount -l "$folder"; done
+	losetup --list --noheadings --output NAME,BACK-FILE | grep -F " $work/" | while read -r device _; do losetup -d "$device"; done
+}
+
+# crash PART SERVER FLAGS...: runs a part, so that a signal to this script ends it.
+crash() {
+	local part=$1 server=$2
+	shift 2
+	rm -rf "$work/run"
+	mkdir "$work/run"
+	"$work/crash" "$part" -server "$server" -work "$work/run" -seed "$seed" "$@" &
+	pids+=("$!")
+	wait "$!"
+}
+
+root() { [ "$(id -u)" = 0 ] || fail "$1 needs root, as it mounts file systems"; }
+
+kill_() { crash kill "$work/shibafu" -cycles "${1:-50}"; }
+
+power() {
+	root power
+	debian mkfs.ext4 e2fsprogs
+	debian mkfs.xfs xfsprogs
+	debian mkfs.btrfs btrfs-progs
+	crash power "$work/shibafu" -cycles "${1:-3}"
+}
+
+full() {
+	root full
+	crash full "$work/shibafu"
+}
+
+faults() {
+	debian strace strace
+	crash faults "$work/shibafu" -all="$([ "${1:-}" = all ] && echo true || echo false)"
+}
+
+# wrong NAME FILE SED...: builds $work/NAME from a copy of FILE that each SED
+# changes. The product has no switch for this.
+wrong() {
+	local name=$1 file=$2 expression
+	shift 2
+	cp "$file" "$work/$name.go"
+	for expression; do
+		sed "$expression" "$work/$name.go" >"$work/$name.new"
+		cmp -s "$work/$name.go" "$work/$name.new" &&
+			fail "the build $name cannot be made any more: nothing in $file matches $expression"
+		mv "$work/$name.new" "$work/$name.go"
+	done
+	printf '{"Replace": {"%s": "%s"}}' "$file" "$work/$name.go" >"$work/$name.json"
+	(cd "$project/shibafu" && CGO_ENABLED=0 go build -overlay "$work/$name.json" -o "$work/$name" .)
+}
+
+# must_fail NAME CYCLES MOMENT WHAT: the build must lose something.
+must_fail() {
+	local status=0
+	crash power "$work/$1" -fs ext4 -cycles "$2" -at "$3" >"$work/$1.log" 2>&1 || status=$?
+	[ "$status" = 3 ] || {
+		cat "$work/$1.log" >&2
+		fail "a build that $4 was not found out in $2 cycles (status $status)"
+	}
+	say "a build that $4 is found out:"
+	sed -n '1,3p' "$work/$1.log" | cut -c 1-300
+}
+
+broken() {
+	root broken
+	debian mkfs.ext4 e2fsprogs
+	local cycles=${1:-20} nothing='func() error { return nil }'
+	wrong never-synced "$store/dir.go" \
+		"s/b.disk.file, b.disk.folder, b.disk.all = .*/b.disk.file, b.disk.folder, b.disk.all = func(*os.File) error { return nil }, func(string) error { return nil }, $nothing/"
+	must_fail never-synced "$cycles" random "syncs nothing"
+	wrong answers-early "$store/write.go" \
+		's/^\tif doubt = b.settle(changed); doubt != nil {$/\tgo b.settle(changed)\n\tif doubt != nil {/'
+	must_fail answers-early "$cycles" ack "answers before what it wrote is durable"
+	wrong shows-early "$store/write.go" \
+		's/^\tdefer func() { b.pending.release(keys, doubt) }()$/\treleased := false\n\tdefer func() {\n\t\tif !released {\n\t\t\tb.pending.release(keys, doubt)\n\t\t}\n\t}()/' \
+		's/^\tchanged, err := b.apply(changes, files)$/&\n\tb.pending.release(keys, nil)\n\treleased = true/'
+	must_fail shows-early "$cycles" sight "shows others what is not durable yet"
+}
+
+case ${1:-} in
+'' | kill | power | full | faults | broken) ;;
+*) fail "no part $1: want kill, power, full, faults or broken" ;;
+esac
+build
+(cd "$project/scripts" && go build -o "$work/crash" ./crash)
+case ${1:-} in
+'')
+	kill_
+	power
+	full
+	faults
+	broken
+	;;
+kill) kill_ "${@:2}" ;;
+*) "$@" ;;
+esac
+say "crash: all parts passed"

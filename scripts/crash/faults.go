@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// faultsPart has one system call after the other fail, or be the last one, while
+// a client does one of everything.
+func faultsPart(ctx context.Context, c config) (string, error) {
+	const sample = 3 // of the calls that each fault could be done to
+	runs, hits, refusals, most := 0, 0, 0, 0
+	for i, f := range faults {
+		r := &faultRun{config: c, ctx: ctx, fault: f}
+		if err := r.do(0); err != nil {
+			return "", err
+		}
+		rng := rand.New(rand.NewPCG(c.seed, uint64(i)))
+		for _, k := range choose(rng, r.most, sample, c.all) {
+			if err := context.Cause(ctx); err != nil {
+				return "", err
+			}
+			if err := r.do(k); err != nil {
+				return "", err
+			}
+			runs++
+		}
+		hits, refusals, most = hits+r.hits, refusals+r.refusals, max(most, r.most)
+	}
+	return fmt.Sprintf("faults: %d runs of %d faults at up to %d calls, %d calls hit, %d requests failed for it", runs, len(faults), most, hits, refusals), nil
+}
+
+// choose returns the numbers from 1 to n, or a sample of them, spread evenly.
+func choose(rng *rand.Rand, n, sample int, all bool) []int {
+	var numbers []int
+	if all || n <= sample {
+		for k := 1; k <= n; k++ {
+			numbers = append(numbers, k)
+		}
+		return numbers
+	}
+	for i := range sample {
+		low, high := i*n/sample, (i+1)*n/sample
+		numbers = append(numbers, 1+low+rng.IntN(high-low))
+	}
+	return numbers
+}
+
+// faultRun is the scenario under one fault.
+type faultRun struct {
+	config
+	ctx context.Context
+	fault
+	k int
+
+	p      *pusher
+	server *server
+	failed []step // to be done again
+
+	most           int // how often the fault could be done, found with k = 0
+	hits, refusals int
+}
+
+// step is a part of the scenario that can be done again after it failed.
+type step struct {
+	name string
+	do   func() error
+}
+
+func (r *faultRun) root() string { return filepath.Join(r.work, "store") }
+
+func (r *faultRun) violation(when string, found ...string) error {
+	v := &violations{where: fmt.Sprintf("faults, %v on call %d, %s", r.fault, r.k, when), found: found}
+	if r.server != nil {
+		v.log = r.server.tail()
+	}
+	return v
+}
+
+// do runs the scenario with the fault at the k-th call.
+func (r *faultRun) do(k int) error {
+	r.k, r.failed = k, nil
+	if err := os.RemoveAll(r.root()); err != nil {
+		return err
+	}
+	if err := r.start(); err != nil {
+		return err
+	}
+	defer func() { r.server.kill() }() // it will be another one
+	r.p = &pusher{id: 1, rng: rand.New(rand.NewPCG(r.seed, 1))}
+	r.p.load = newLoad(r.ctx, newClient(r.server.base), newModel(), r.seed)
+	steps, err := r.prepare()
+	if err != nil {
+		return err
+	}
+	t, err := attach(r.ctx, r.server, filepath.Join(r.work, "strace.log"), r.root(), r.fault, k)
+	if err != nil {
+		return err
+	}
+	err = r.play(steps)
+	t.detach()
+	if k == 0 {
+		r.most = t.most()
+	}
+	r.hits += t.hits()
+	if err != nil {
+		return err
+	}
+	if err := r.afterwards(); err != nil {
+		return err
+	}
+	return r.restarted()
+}
+
+func (r *faultRun) start() error {
+	s, err := startServer(r.ctx, r.config, r.root())
+	if err != nil {
+		return r.violation("start", err.Error())
+	}
+	r.server = s
+	return nil
+}
+
+// prepare makes what the scenario deletes and moves, and returns the scenario.
+func (r *faultRun) prepare() ([]step, error) {
+	p := r.p
+	var images [4]*image
+	for i := range images {
+		images[i] = newImage(p.rng, p.load, nil)
+		images[i].repo = repos[0]
+	}
+	old, doomed, fresh, artifact := images[0], images[1], images[2], images[3]
+	artifact.refer(old)
+	for i, img := range []*image{old, doomed} {
+		for _, b := range img.blobs {
+			if err := p.upload(img.repo, b); err != nil {
+				return nil, err
+			}
+		}
+		p.images = append(p.images, img)
+		if err := p.put(img, p.tag(i)); err != nil {
+			return nil, err
+		}
+	}
+	loose, half, single, left := randomBlob(p.rng), randomBlob(p.rng), randomBlob(p.rng), randomBlob(p.rng)
+	push := func(b blob, way int) func() error {
+		return func() error {
+			s, err := p.start(repos[0], b)
+			if err != nil {
+				return err
+			}
+			return p.finishBy(s, way)
+		}
+	}
+	return []step{
+		{"POST and PUT", push(loose, 1)},
+		{"POST, PATCH and PUT", push(half, 2)},
+		{"chunks", push(fresh.blobs[0], 3)},
+		{"single POST", func() error {
+			return p.change(request{method: "POST", path: "/v2/" + repos[0] + "/blobs/uploads/?digest=" + single.digest, body: single.data},
+				http.StatusCreated, change{blobOf(repos[0], single), present})
+		}},
+		{"mount", func() error { return p.mount(repos[1], repos[0], old.blobs[0]) }},
+		{"an image", func() error { return r.pushImage(fresh, p.tag(2)) }},
+		{"a tag moves", func() error { return p.put(old, p.tag(1)) }},
+		{"a tag moves back", func() error { return p.put(doomed, p.tag(1)) }},
+		{"an artifact", func() error { return r.pushImage(artifact, p.tag(3)) }},
+		{"a tag is deleted", func() error { return p.remove(old.tag(p.tag(0))) }},
+		{"an image is deleted", func() error { return p.remove(doomed.thing(), doomed.tag(p.tag(1))) }},
+		{"a blob is deleted", func() error { return p.remove(blobOf(doomed.repo, doomed.blobs[0])) }},
+		{"a session is left", func() error {
+			s, err := p.start(repos[0], left)
+			if err != nil {
+				return err
+			}
+			return p.patch(s, len(left.data)/2, false)
+		}},
+		{"a session is cancelled", p.cancelSession},
+	}, nil
+}
+
+func (r *faultRun) pushImage(img *image, tag string) error {
+	for _, b := range img.blobs {
+		if err := r.p.ensure(img.repo, b); err != nil {
+			return err
+		}
+	}
+	r.p.images = append(r.p.images, img)
+	return r.p.put(img, tag)
+}
+
+// tries is how often a step is tried. As strace counts the calls of each thread,
+// a fault may come again; but not often.
+const tries = 5
+
+// play does the steps, each until it succeeds. Once the server is gone, or has
+// closed itself to writers, they are left for later.
+func (r *faultRun) play(steps []step) error {
+	for _, s := range steps {
+		var err error
+		for range tries {
+			if err = s.do(); err == nil || r.kills() && !r.serving() {
+				break
+			}
+			r.refusals++
+			if wrong := r.wrong(err); wrong != "" {
+				return r.violation(s.name, wrong)
+			}
+		}
+		if err == nil {
+			continue
+		}
+		if !r.kills() && !r.closed {
+			return r.violation(s.name+", again and again", err.Error())
+		}
+		r.failed = append(r.failed, s)
+	}
+	return nil
+}
+
+// wrong says what is wrong with the way in which a step failed.
+func (r *faultRun) wrong(err error) string {
+	var answer *surprise
+	if !errors.As(err, &answer) || answer.answer.status < 500 {
+		return err.Error()
+	}
+	if form := faultyError(answer.answer); form != "" && answer.asked.method != "HEAD" {
+		return form + ": " + err.Error()
+	}
+	return ""
+}
+
+// serving tells whether the server answers.
+func (r *faultRun) serving() bool {
+	resp, err := r.p.client.send(r.ctx, request{method: "GET", path: "/v2/"})
+	return err == nil && resp.status == http.StatusOK
+}
+
+// afterwards looks at the server that has met the fault: it lives, serves nothing
+// wrong, and does what failed before, unless it has closed itself to writers.
+func (r *faultRun) afterwards() error {
+	if r.kills() && !r.serving() {
+		return nil
+	}
+	if !r.serving() {
+		return r.violation("afterwards", "the server is gone")
+	}
+	err := r.again()
+	var answer *surprise
+	closed := r.closed && errors.As(err, &answer) && answer.answer.status >= 500
+	if err != nil && !closed {
+		return r.violation("a second try", err.Error())
+	}
+	for _, kind := range []string{"blob", "manifest", "tag"} {
+		for _, t := range r.p.model.things(kind) {
+			mark := r.p.model.mark()
+			value, _, err := r.p.client.read(r.ctx, t)
+			if closed && errors.As(err, &answer) && answer.answer.status >= 500 && r.mayHide(t, mark) {
+				continue
+			}
+			if err != nil {
+				return r.violation("reading afterwards", err.Error(), r.p.model.story(t))
+			}
+			if wrong := r.p.model.saw(t, value, mark); wrong != "" {
+				return r.violation("reading afterwards", wrong)
+			}
+		}
+	}
+	return nil
+}
+
+// mayHide tells whether a server that has closed itself may refuse to say whether
+// the thing is there: because it cannot know what a power cut would leave of it,
+// or, as it may be absent, of others beside it.
+func (r *faultRun) mayHide(t thing, mark int) bool {
+	return r.p.model.wasCut(t) || slices.Contains(r.p.model.possible(t, mark), absent)
+}
+
+// again does the steps that failed.
+func (r *faultRun) again() error {
+	for len(r.failed) > 0 {
+		if err := r.failed[0].do(); err != nil {
+			return fmt.Errorf("%s: %w", r.failed[0].name, err)
+		}
+		r.failed = r.failed[1:]
+	}
+	return nil
+}
+
+// restarted starts the server again, without the fault, and checks everything.
+func (r *faultRun) restarted() error {
+	r.p.client.close()
+	r.server.kill()
+	if err := r.start(); err != nil {
+		return err
+	}
+	r.p.client.base = r.server.base
+	for _, again := range []bool{false, true} {
+		c := &checker{config: r.config, ctx: r.ctx, client: r.p.client, model: r.p.model, root: r.root(), leftover: map[string]int{},
+			forgetful: r.calls == unlinks} // what a finished upload left may not have been removed
+		c.run(r.p.images)
+		if len(c.found) > 0 {
+			return r.violation("after the restart", c.found...)
+		}
+		if again || len(r.failed) == 0 {
+			break
+		}
+		if err := r.again(); err != nil {
+			return r.violation("a second try after the restart", err.Error())
+		}
+	}
+	return nil
+}

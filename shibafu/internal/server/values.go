@@ -1,0 +1,104 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// portValue is the value of --port: another way to set the address.
+type portValue struct {
+	addr *string
+	text string
+}
+
+func (p *portValue) String() string { return p.text }
+
+func (p *portValue) Set(text string) error {
+	if _, err := strconv.ParseUint(text, 10, 16); err != nil {
+		return errors.New("want a number from 0 to 65535")
+	}
+	p.text, *p.addr = text, net.JoinHostPort("127.0.0.1", text)
+	return nil
+}
+
+// levelValue is the value of --log-level: one of four words, and not all that
+// slog.Level reads.
+type levelValue struct{ *slog.Level }
+
+func (l levelValue) String() string {
+	if l.Level == nil { // the zero value, that package flag compares with
+		return ""
+	}
+	return strings.ToLower(l.Level.String())
+}
+
+func (l levelValue) Set(text string) error {
+	for _, known := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		if strings.EqualFold(text, known.String()) {
+			*l.Level = known
+			return nil
+		}
+	}
+	return errors.New("want debug, info, warn or error")
+}
+
+func oneOf(p *string, words ...string) func() error {
+	return func() error {
+		if slices.Contains(words, *p) {
+			return nil
+		}
+		last := len(words) - 1
+		return errors.New("want " + strings.Join(words[:last], ", ") + " or " + words[last])
+	}
+}
+
+func atLeast[T ~int | ~int64](p *T, least T) func() error {
+	return func() error {
+		switch {
+		case *p >= least:
+			return nil
+		case least == 0:
+			return errors.New("less than 0")
+		}
+		return errors.New("want more than 0")
+	}
+}
+
+func (c *Config) validAddr() error {
+	_, port, err := net.SplitHostPort(c.Addr)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return fmt.Errorf("want host:port, not %q", c.Addr)
+	}
+	return nil
+}
+
+func (c *Config) validRoot() error {
+	if c.Root == "" {
+		return errors.New("there is no home folder to keep data in; name a folder")
+	}
+	return nil
+}
+
+// settlePublicURL also takes slashes off its end, as what follows it starts with
+// one.
+func (c *Config) settlePublicURL() error {
+	if c.PublicURL == "" {
+		return nil
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil ||
+		strings.ContainsAny(c.PublicURL, "?#") {
+		return errors.New("want http or https, a host, and perhaps a path")
+	}
+	c.PublicURL = strings.TrimRight(u.String(), "/")
+	return nil
+}
