@@ -81,12 +81,15 @@ func main() {
 	switch {
 	case err == nil:
 		fmt.Println(summary)
+	case ctx.Err() != nil: // what was cut short has failed for that reason
+		fmt.Fprintf(os.Stderr, "crash %s: %v; at that time: %v (seed %d)\n", os.Args[1], context.Cause(ctx), err, c.seed)
+		os.Exit(exitBroken)
 	case errors.As(err, &found):
 		fmt.Fprintf(os.Stderr, "%v\nreplay: crash %s -seed %d (cycle by cycle the same requests; their timing is the machine's)\n",
 			err, strings.Join(os.Args[1:2], " "), c.seed)
 		os.Exit(exitViolations)
 	default:
-		fmt.Fprintf(os.Stderr, "crash %s: %v (seed %d)\n", os.Args[1], errors.Join(err, context.Cause(ctx)), c.seed)
+		fmt.Fprintf(os.Stderr, "crash %s: %v (seed %d)\n", os.Args[1], err, c.seed)
 		os.Exit(exitBroken)
 	}
 }

@@ -118,10 +118,13 @@ func attach(ctx context.Context, s *server, log, root string, f fault, k int) (*
 	return nil, err
 }
 
-// detach leaves the server alone again.
+// detach leaves the server alone again. A strace may miss the signal when what it
+// traces is being killed at the same time.
 func (t *tracer) detach() {
 	t.cmd.Process.Signal(syscall.SIGTERM)
+	late := time.AfterFunc(time.Second, func() { t.cmd.Process.Kill() })
 	t.cmd.Wait()
+	late.Stop()
 }
 
 // hits is how many calls were tampered with.

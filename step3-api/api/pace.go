@@ -20,11 +20,10 @@ func (l Limits) patience() time.Duration {
 func paced(h http.Handler, l Limits) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		control.SetWriteDeadline(time.Time{}) // that of the last response on the connection
 		pw := &pacedWriter{ResponseWriter: w, control: control, limits: l}
 		if r.Body == nil || r.Body == http.NoBody {
 			h.ServeHTTP(pw, r)
-			pw.renew()
+			pw.spend(0)
 			return
 		}
 		body := &pacedBody{ReadCloser: r.Body, control: control, limits: l}
@@ -38,7 +37,7 @@ func paced(h http.Handler, l Limits) http.Handler {
 		if !body.ended {
 			body.renew(time.Now())
 		}
-		pw.renew() // for what the server has buffered
+		pw.spend(0) // for what the server has buffered
 	})
 }
 
@@ -97,8 +96,8 @@ func (w *pacedWriter) renew() {
 	w.control.SetWriteDeadline(w.deadline)
 }
 
-// spend renews the deadline where n bytes are more than it was given for, and
-// where it passed while the handler had nothing to write.
+// spend renews the deadline where there is none yet, where n bytes are more than it
+// was given for, and where it passed while the handler had nothing to write.
 func (w *pacedWriter) spend(n int64) {
 	if n > w.left || !time.Now().Before(w.deadline) {
 		w.renew()

@@ -32,7 +32,7 @@ func referrersOf(name, digest string) string { return "/v2/" + name + "/referrer
 // at is the wanted value of a Location that leads to path, relative or absolute.
 func at(path string) string { return "~(https?://[^/]+)?(/.+)?" + regexp.QuoteMeta(path) }
 
-// session is the wanted value of a Location that leads to an upload session.
+// sessionAt is the wanted value of a Location that leads to an upload session.
 func sessionAt(name string) string {
 	return at(uploadsOf(name)) + `[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(\?.*)?`
 }

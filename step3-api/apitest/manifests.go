@@ -163,6 +163,8 @@ func conditions() []Exchange {
 	put("create again", second, "If-None-Match: *", true)
 	list = append(list, s.served("tag", oci.MediaTypeImageManifest, first).named("unchanged by that", ""))
 	put("change another state", second, "If-Match: "+second1, true)
+	put("change a state like this", second, "If-Match: W/"+first1, true) // compared strongly: RFC 9110, section 13.1.1
+	put("unless it is like this", second, "If-None-Match: W/"+first1, true)
 	put("change this state", second, `If-Match: "x", `+first1, false)
 	put("change the state before", first, "If-Match: "+first1, true)
 	put("unless it is this state", first, "If-None-Match: "+second1, true)

@@ -116,18 +116,22 @@ func condition(r *http.Request) repo.Condition {
 		return nil
 	}
 	return func(current digest.Digest) bool {
-		return (len(match) == 0 || lists(match, current)) && (len(noneMatch) == 0 || !lists(noneMatch, current))
+		return (len(match) == 0 || lists(match, current, false)) && (len(noneMatch) == 0 || !lists(noneMatch, current, true))
 	}
 }
 
-// lists tells whether headers of entity tags hold d, or "*" where there is one.
-func lists(headers []string, d digest.Digest) bool {
+// lists tells whether headers of entity tags hold d, or "*" where there is one; with
+// weak, the weak form of the tag counts too.
+func lists(headers []string, d digest.Digest, weak bool) bool {
 	if d.IsZero() {
 		return false
 	}
 	for _, header := range headers {
 		for item := range strings.SplitSeq(header, ",") {
-			item = strings.TrimPrefix(strings.TrimSpace(item), "W/")
+			item = strings.TrimSpace(item)
+			if weak {
+				item = strings.TrimPrefix(item, "W/")
+			}
 			if item == "*" || item == `"`+d.String()+`"` {
 				return true
 			}

@@ -60,7 +60,7 @@ func TestExitCodes(t *testing.T) {
 		{"argument", []string{"registry", "serve", "5000"}, 2, "", "unexpected argument: 5000\nshibafu registry serve" + hint},
 		{"argument before the command", []string{"x", "registry", "fsck"}, 2, "", "unexpected argument: x\n"},
 		{"file that is not there", []string{"registry", "serve", "--config", none}, 1, "", "shibafu registry serve: open " + none + ": no such file or directory\n"},
-		{"port that nobody may have", []string{"registry", "serve", "--root", root, "--addr", "192.0.2.1:0"}, 1, "", "shibafu registry serve: listen tcp 192.0.2.1:0: "},
+		{"address of another machine", []string{"registry", "serve", "--root", root, "--addr", "192.0.2.1:0"}, 1, "", "shibafu registry serve: listen tcp 192.0.2.1:0: "},
 		{"clean store", []string{"registry", "fsck", "--root", root}, 0, "0 blobs read, 0 faults\n", ""},
 		{"clean store, flags before", []string{"--root", root, "registry", "fsck"}, 0, "0 blobs read, 0 faults\n", ""},
 		{"clean store, flags on both sides", []string{"--repair", "registry", "fsck", "--root", root}, 0, "0 blobs read, 0 faults\n", ""},

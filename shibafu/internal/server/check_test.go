@@ -123,6 +123,7 @@ func TestPushHealsDamagedBlob(t *testing.T) {
 func TestCheckDamagedManifest(t *testing.T) {
 	root, d := filled(t), sum(image("blob"))
 	damage(t, in(root, d), "{}")
+	check(t, root, false, "2 blobs read, 2 faults", fault{mismatch(d, "{}"), false}, fault{"a: manifest " + d + ": its bytes are damaged", false})
 	check(t, root, true, "2 blobs read, 3 faults",
 		fault{mismatch(d, "{}") + " (moved to shibafu/quarantine/sha256-" + strings.TrimPrefix(d, "sha256:") + ")", true},
 		fault{"a: manifest " + d + ": its bytes are missing (link removed)", true},
@@ -145,8 +146,13 @@ func TestCheckDanglingLinks(t *testing.T) {
 	check(t, root, true, "1 blobs read, 2 faults", fault{blob + " (link removed)", true}, refers)
 	check(t, root, false, "1 blobs read, 1 faults", refers)
 
-	tag := filepath.Join(root, "repositories", "a", "_manifests", "tags", "v1", "current", "link")
-	damage(t, tag, "nonsense")
+	manifests := filepath.Join(root, "repositories", "a", "_manifests")
+	revision := "a: manifest " + sum(image("blob")) + ": its link is damaged"
+	damage(t, filepath.Join(manifests, "revisions", "sha256", strings.TrimPrefix(sum(image("blob")), "sha256:"), "link"), "")
+	check(t, root, false, "1 blobs read, 2 faults", fault{revision, false}, refers)
+	check(t, root, true, "1 blobs read, 2 faults", fault{revision + " (link rewritten)", true}, refers)
+
+	damage(t, filepath.Join(manifests, "tags", "v1", "current", "link"), "nonsense")
 	check(t, root, true, "1 blobs read, 2 faults", fault{"a: tag v1: its link is damaged (tag removed; its history says what it referred to)", true}, refers)
 }
 

@@ -114,6 +114,12 @@ func (b *Bucket) recover() error {
 	if err := os.Mkdir(staging, 0o755); err != nil {
 		return classify(err)
 	}
+	spread(staging)
+	for i := range stagingFolders {
+		if err := os.Mkdir(b.path(stagingPath(uint64(i))), 0o755); err != nil {
+			return classify(err)
+		}
+	}
 	return b.disk.all()
 }
 

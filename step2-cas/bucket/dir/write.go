@@ -15,7 +15,17 @@ import (
 	"shibafu.dev/step2-cas/bucket"
 )
 
-const stagingFolder = bucket.UploadsFolder + "/.staged"
+const (
+	stagingFolder = bucket.UploadsFolder + "/.staged"
+	// stagingFolders is over how many folders staged files are distributed; see
+	// spread.
+	stagingFolders = 16
+)
+
+// stagingPath is the folder for the n-th staged file.
+func stagingPath(n uint64) string {
+	return stagingFolder + "/" + strconv.FormatUint(n%stagingFolders, 10)
+}
 
 // Write implements bucket.Bucket, in phases:
 //
@@ -90,7 +100,8 @@ func (b *Bucket) stage(changes []bucket.Change) (files []string, err error) {
 				return files, err
 			}
 		default:
-			files[i] = b.path(stagingFolder + "/" + strconv.FormatUint(b.staged.Add(1), 10))
+			n := b.staged.Add(1)
+			files[i] = b.path(stagingPath(n) + "/" + strconv.FormatUint(n, 10))
 			f, err := b.write(files[i], c.Data)
 			if err != nil {
 				return files, err
