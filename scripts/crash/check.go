@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -46,15 +46,26 @@ func (c *checker) run(images []*image) {
 	c.faults()
 }
 
-// staging is the folder of half-written files, which a start empties.
+// staging is the folder of half-written files, of which a start leaves none.
 func (c *checker) staging() {
-	left, err := os.ReadDir(filepath.Join(c.root, "uploads", ".staged"))
+	left, err := stagedFiles(c.root)
 	if err != nil {
 		c.violated("the folder of staged files: %v", err)
 	}
 	if len(left) > 0 {
-		c.violated("%d staged files are left over, the first is %s", len(left), left[0].Name())
+		c.violated("%d staged files are left over, the first is %s", len(left), left[0])
 	}
+}
+
+// stagedFiles are the files, not the folders, where the store in root stages.
+func stagedFiles(root string) (files []string, err error) {
+	err = filepath.WalkDir(filepath.Join(root, "uploads", ".staged"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, path)
+		}
+		return err
+	})
+	return files, err
 }
 
 // everything reads all things, and notes their states as those that hold from now

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -77,9 +78,7 @@ func attach(ctx context.Context, s *server, log, root string, f fault, k int) (*
 		args = append(args, "-e", fmt.Sprintf("inject=%s:%s:when=%d", f.calls, f.effect, k))
 	}
 	if f.staged {
-		for i := range 200 {
-			args = append(args, "-P", fmt.Sprintf("%s/uploads/.staged/%d", root, i))
-		}
+		args = append(args, stagedPaths(root)...)
 	}
 	t := &tracer{exec.CommandContext(ctx, "strace", args...), log}
 	t.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -116,6 +115,19 @@ func attach(ctx context.Context, s *server, log, root string, f fault, k int) (*
 	}
 	t.detach()
 	return nil, err
+}
+
+// stagedPaths names the files that the scenario will stage: they are numbered, and
+// may be spread over folders.
+func stagedPaths(root string) (args []string) {
+	const most = 150
+	folders, _ := filepath.Glob(root + "/uploads/.staged/*/")
+	for _, folder := range append(folders, root+"/uploads/.staged") {
+		for i := range most {
+			args = append(args, "-P", fmt.Sprintf("%s/%d", filepath.Clean(folder), i))
+		}
+	}
+	return args
 }
 
 // detach leaves the server alone again. A strace may miss the signal when what it

@@ -19,7 +19,7 @@ const (
 	stagingFolder = bucket.UploadsFolder + "/.staged"
 	// stagingFolders is over how many folders staged files are distributed; see
 	// spread.
-	stagingFolders = 16
+	stagingFolders = 4
 )
 
 // stagingPath is the folder for the n-th staged file.
