@@ -67,7 +67,7 @@ func TestReadOnly(t *testing.T) {
 func TestLeftoversGo(t *testing.T) {
 	root := t.TempDir()
 	b, _ := open(t, root)
-	if err := os.WriteFile(b.path(stagingFolder)+"/1", []byte("half"), 0o644); err != nil {
+	if err := os.WriteFile(b.path(stagingPath(1))+"/1", []byte("half"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	b.Close()
