@@ -31,14 +31,14 @@ crash() {
 
 root() { [ "$(id -u)" = 0 ] || fail "$1 needs root, as it mounts file systems"; }
 
-kill_() { crash kill "$work/shibafu" -cycles "$1"; }
+kill_() { crash kill "$work/shibafu" -cycles "$1" -timeout "$((60 + 3 * $1))s"; }
 
 power() {
 	root power
 	debian mkfs.ext4 e2fsprogs
 	debian mkfs.xfs xfsprogs
 	debian mkfs.btrfs btrfs-progs
-	crash power "$work/shibafu" -cycles "$1"
+	crash power "$work/shibafu" -cycles "$1" -timeout "$((120 + 15 * $1))s"
 }
 
 full() {
@@ -51,7 +51,7 @@ faults() {
 	mkdir -p "$work/run"
 	# Where nothing waits for a disk it takes half the time.
 	[ "$(id -u)" != 0 ] || mount -t tmpfs shibafu-faults "$work/run"
-	crash faults "$work/shibafu" -timeout 30m -all="$1"
+	crash faults "$work/shibafu" -all="$1" -timeout 30m
 	[ "$(id -u)" != 0 ] || umount "$work/run"
 }
 
@@ -92,11 +92,11 @@ broken() {
 		's/^\t\tall: .*/\t\tall: func() error { return nil },/'
 	must_fail never-synced "$1" random "syncs nothing"
 	wrong answers-early "$store/write.go" \
-		's/^\tif doubt = b.settle(changed); doubt != nil {$/\tgo b.settle(changed)\n\tif doubt != nil {/'
+		's/^\t*if doubt = b.settle(changed); doubt != nil {$/go b.settle(changed)\nif doubt != nil {/'
 	must_fail answers-early "$1" ack "answers before what it wrote is durable"
 	wrong shows-early "$store/write.go" \
-		's/^\tdefer func() { b.pending.release(keys, doubt) }()$/\treleased := false\n\tdefer func() {\n\t\tif !released {\n\t\t\tb.pending.release(keys, doubt)\n\t\t}\n\t}()/' \
-		's/^\tchanged, err := b.apply(changes, files)$/&\n\tb.pending.release(keys, nil)\n\treleased = true/'
+		's/^\tdefer func() { b.pending.release(keys, doubt) }()$/shown := false\ndefer func() { if !shown { b.pending.release(keys, doubt) } }()/' \
+		's/^\t*changed, err = b.apply(.*)$/&\nif !shown { b.pending.release(keys, nil) }\nshown = true/'
 	must_fail shows-early "$1" sight "shows others what is not durable yet"
 }
 

@@ -99,7 +99,7 @@ want 200
 cmp body layer
 
 say "nothing is left over, and nothing is damaged"
-same "left over" "$(find store/uploads -mindepth 1 -not -name '.*')" ""
+same "left over" "$(find store/uploads -mindepth 1 -not -path '*/.*')" ""
 stop
 program step2-cas
 same "verify" "$(./step2-cas --root store verify)" "3 checked, 0 damaged"

@@ -85,8 +85,7 @@ func main() {
 		fmt.Fprintf(os.Stderr, "crash %s: %v; at that time: %v (seed %d)\n", os.Args[1], context.Cause(ctx), err, c.seed)
 		os.Exit(exitBroken)
 	case errors.As(err, &found):
-		fmt.Fprintf(os.Stderr, "%v\nreplay: crash %s -seed %d (cycle by cycle the same requests; their timing is the machine's)\n",
-			err, strings.Join(os.Args[1:2], " "), c.seed)
+		fmt.Fprintf(os.Stderr, "%v\nreplay: SEED=%d scripts/crash.sh %s (the same requests, cycle by cycle; their timing is the machine's)\n", err, c.seed, os.Args[1])
 		os.Exit(exitViolations)
 	default:
 		fmt.Fprintf(os.Stderr, "crash %s: %v (seed %d)\n", os.Args[1], err, c.seed)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -121,10 +122,15 @@ func attach(ctx context.Context, s *server, log, root string, f fault, k int) (*
 // may be spread over folders.
 func stagedPaths(root string) (args []string) {
 	const most = 150
-	folders, _ := filepath.Glob(root + "/uploads/.staged/*/")
-	for _, folder := range append(folders, root+"/uploads/.staged") {
+	staging := filepath.Join(root, "uploads", ".staged")
+	folders := []string{staging}
+	entries, _ := os.ReadDir(staging)
+	for _, e := range entries {
+		folders = append(folders, filepath.Join(staging, e.Name()))
+	}
+	for _, folder := range folders {
 		for i := range most {
-			args = append(args, "-P", fmt.Sprintf("%s/%d", filepath.Clean(folder), i))
+			args = append(args, "-P", filepath.Join(folder, strconv.Itoa(i)))
 		}
 	}
 	return args

@@ -106,6 +106,9 @@ type Change struct {
 	// it was.
 	From   Upload
 	Delete bool
+	// Last puts the change off until those without it are durable: it leads to
+	// them, and a crash must not leave it leading nowhere.
+	Last bool
 	// If is checked for all changes before any is made. The zero Condition always
 	// holds.
 	If Condition
@@ -156,7 +159,7 @@ type Upload interface {
 	Append(ctx context.Context, offset int64, r io.Reader) (int64, error)
 	// Save makes durable, together, all that was appended and state.
 	Save(ctx context.Context, state []byte) error
-	// Abort ends the upload and frees its bytes.
+	// Abort ends the upload for good and frees its bytes.
 	Abort(ctx context.Context) error
 	// Close lets go of the upload, so that it can be opened again; what was not
 	// saved is lost. It does nothing after Abort, or after a Write that took it.

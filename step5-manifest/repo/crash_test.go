@@ -90,12 +90,7 @@ func (w *world) cut(number, mask int, dead bool) {
 		count++
 		switch {
 		case count == number:
-			var some []bucket.Change
-			for i, c := range changes {
-				if mask&(1<<i) != 0 {
-					some = append(some, c)
-				}
-			}
+			some := part(changes, func(i int) bool { return mask&(1<<i) != 0 })
 			return errors.Join(errCrash, w.Bucket.Write(context.Background(), some...))
 		case count > number && dead:
 			return errCrash

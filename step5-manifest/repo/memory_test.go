@@ -107,12 +107,7 @@ func failSome(w *world, r *rand.Rand) {
 		if r.IntN(5) != 0 {
 			return nil
 		}
-		var some []bucket.Change
-		for _, c := range changes {
-			if r.IntN(2) == 0 {
-				some = append(some, c)
-			}
-		}
+		some := part(changes, func(int) bool { return r.IntN(2) == 0 })
 		return errors.Join(errInjected, w.Bucket.Write(context.Background(), some...))
 	})
 }
@@ -137,12 +132,13 @@ func TestMemoryIsTrue(t *testing.T) {
 			for seed := range uint64(2) {
 				r := rand.New(rand.NewPCG(seed, 1))
 				w := newWorld(t, mem.New(), tt.opts)
-				if tt.setUp != nil {
-					tt.setUp(w, r)
-				}
 				var steps []string
 				for range 70 {
+					if tt.setUp != nil {
+						tt.setUp(w, r)
+					}
 					steps = append(steps, u.step(w, r))
+					w.disturb(nil) // merely looking may write the index of referrers
 					warm, cold := u.view(w.Store), u.view(w.open(tt.opts))
 					w.wantSame("warm", warm, cold)
 					if t.Failed() {

@@ -64,16 +64,26 @@ func (s *Store) PushManifest(ctx context.Context, name ref.Name, p Push) error {
 	if err != nil {
 		return err
 	}
-	// The manifest is safe before a tag moves to it: a crash in between must not
-	// leave the tag pointing at nothing, where it pointed at something.
-	if err := s.blobs.PutBytes(ctx, p.Digest, p.Raw, links...); err != nil {
+	moves, err := s.tagMoves(ctx, name, p, versions)
+	if err != nil {
+		return err
+	}
+	if err := s.blobs.PutBytes(ctx, p.Digest, p.Raw, append(links, moves...)...); err != nil {
 		s.noticeNew(ctx, name)
+		s.forgetTags(name, p.Tags)
+		if errors.Is(err, bucket.ErrChanged) {
+			return ErrCondition
+		}
 		return err
 	}
 	c := &cached{oci.Descriptor{MediaType: p.Manifest.MediaType, Digest: p.Digest, Size: int64(len(p.Raw))}, p.Raw}
 	s.keep(manifestID{name, ref.ByDigest(p.Digest)}, c)
 	s.catalog.add(name.String())
-	return s.moveTags(ctx, name, p, versions, c)
+	for _, tag := range p.Tags {
+		s.keep(manifestID{name, ref.ByTag(tag)}, c)
+		s.addTag(name, tag)
+	}
+	return nil
 }
 
 // revisionLinks are the changes that make p a manifest of the repository, the
@@ -95,9 +105,11 @@ func (s *Store) revisionLinks(ctx context.Context, name ref.Name, p Push) ([]buc
 	return append(changes, link...), err
 }
 
-// moveTags points the tags at the manifest, each if it is still as it was when
-// the condition was checked.
-func (s *Store) moveTags(ctx context.Context, name ref.Name, p Push, versions []bucket.Condition, c *cached) error {
+// tagMoves are the changes that point the tags at the manifest, each if it is
+// still as it was when the condition was checked. They come last, when the
+// manifest is safe: a crash must not leave a tag pointing at nothing, where it
+// pointed at something.
+func (s *Store) tagMoves(ctx context.Context, name ref.Name, p Push, versions []bucket.Condition) ([]bucket.Change, error) {
 	var changes []bucket.Change
 	for i, tag := range p.Tags {
 		// The history first: a crash may leave an entry too many, but no move that
@@ -106,25 +118,14 @@ func (s *Store) moveTags(ctx context.Context, name ref.Name, p Push, versions []
 		changes = append(changes, bucket.Change{Key: tagKey(name, tag), Data: []byte(p.Digest.String()), If: versions[i]})
 		index, err := s.link(ctx, tagIndexKey(name, tag, p.Digest), p.Digest)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		changes = append(changes, index...)
 	}
-	if len(changes) == 0 {
-		return nil
+	for i := range changes {
+		changes[i].Last = true
 	}
-	if err := s.bucket.Write(ctx, changes...); err != nil {
-		s.forgetTags(name, p.Tags)
-		if errors.Is(err, bucket.ErrChanged) {
-			return ErrCondition
-		}
-		return err
-	}
-	for _, tag := range p.Tags {
-		s.keep(manifestID{name, ref.ByTag(tag)}, c)
-		s.addTag(name, tag)
-	}
-	return nil
+	return changes, nil
 }
 
 // lockTags takes the locks of all tags, in an order that all agree on.

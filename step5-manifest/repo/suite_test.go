@@ -94,6 +94,27 @@ func (s *spy) count() int {
 	return s.reads
 }
 
+// part is what a crash can leave of a Write of which it lets only some changes be
+// made: while one is missing, none of those that come last.
+func part(changes []bucket.Change, made func(i int) bool) (some []bucket.Change) {
+	whole := true
+	var last []bucket.Change
+	for i, c := range changes {
+		switch ok := made(i); {
+		case !ok:
+			whole = whole && c.Last
+		case c.Last:
+			last = append(last, c)
+		default:
+			some = append(some, c)
+		}
+	}
+	if whole {
+		some = append(some, last...)
+	}
+	return some
+}
+
 func (s *spy) Write(ctx context.Context, changes ...bucket.Change) error {
 	s.mu.Lock()
 	before := s.before

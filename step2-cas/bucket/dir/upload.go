@@ -317,7 +317,10 @@ func (u *upload) Abort(ctx context.Context) error {
 		return nil
 	}
 	u.done = true
-	return u.remove()
+	if err := u.remove(); err != nil {
+		return err
+	}
+	return classify(u.bucket.disk.keep(nil, []string{u.bucket.path(bucket.UploadsFolder)}))
 }
 
 // remove frees all that is left of the upload. Its state goes first, since

@@ -32,6 +32,7 @@ func stagingPath(n uint64) string {
 //  1. stage: every new file is written under uploads/ and synced;
 //  2. apply: conditions are checked and the files renamed onto their keys;
 //  3. settle: every folder that changed is synced, once;
+//     2 and 3 are done again for changes that are to be made last;
 //  4. publish: the keys are shown to readers.
 //
 // No file is renamed before its own sync, and between 2 and 4 the keys are
@@ -63,11 +64,20 @@ func (b *Bucket) Write(ctx context.Context, changes ...bucket.Change) error {
 	if err := b.check(changes); err != nil {
 		return err
 	}
-	changed, err := b.apply(changes, files)
-	// What was renamed is synced even if a later rename failed: it is there, and
-	// release shows it.
-	if doubt = b.settle(changed); doubt != nil {
-		return doubt
+	// The folders come first: they need room, and if there is none, nothing has
+	// been renamed yet.
+	err = b.makeFolders(changes)
+	for _, turn := range inTurn(changes) {
+		if err != nil {
+			break
+		}
+		var changed folders
+		changed, err = b.apply(changes, turn, files)
+		// What was renamed is synced even if a later rename failed: it is there, and
+		// release shows it.
+		if doubt = b.settle(changed); doubt != nil {
+			return doubt
+		}
 	}
 	b.tidy(changes, err != nil)
 	return err
@@ -188,20 +198,24 @@ func (b *Bucket) check(changes []bucket.Change) error {
 	return nil
 }
 
-// apply makes the changes and returns the folders that must be synced for them.
-func (b *Bucket) apply(changes []bucket.Change, files []string) (folders, error) {
-	changed := folders{}
-	// The folders come first: they need room, and if there is none, nothing has
-	// been renamed yet.
+// makeFolders makes those that the changes need.
+func (b *Bucket) makeFolders(changes []bucket.Change) error {
 	for _, c := range changes {
 		if c.Delete {
 			continue
 		}
 		if err := b.makeFolder(path.Dir(b.path(c.Key))); err != nil {
-			return changed, err
+			return err
 		}
 	}
-	for _, i := range inOrder(changes) {
+	return nil
+}
+
+// apply makes the changes of those indexes and returns the folders that must be
+// synced for them.
+func (b *Bucket) apply(changes []bucket.Change, turn []int, files []string) (folders, error) {
+	changed := folders{}
+	for _, i := range turn {
 		c := changes[i]
 		target := b.path(c.Key)
 		if c.Delete {
@@ -226,26 +240,30 @@ func (b *Bucket) apply(changes []bucket.Change, files []string) (folders, error)
 	return changed, nil
 }
 
-// inOrder returns the indexes of changes in the order in which they are made:
-// data, uploads, deletions. An upload that was published cannot be taken up
-// again; so what goes with it comes first, and whoever dies or fails on the way
-// leaves the upload as it was.
-func inOrder(changes []bucket.Change) []int {
-	order := make([]int, len(changes))
-	for i := range order {
-		order[i] = i
-	}
-	rank := func(i int) int {
-		switch c := changes[i]; {
+// inTurn returns the indexes of changes in the order in which they are made: data,
+// uploads, deletions; then, once those are durable, the ones that are to be last.
+// An upload that was published cannot be taken up again; so what goes with it
+// comes first, and whoever dies or fails on the way leaves the upload as it was.
+func inTurn(changes []bucket.Change) (turns [][]int) {
+	var data, uploads, deletions, last []int
+	for i, c := range changes {
+		switch {
+		case c.Last:
+			last = append(last, i)
 		case c.Delete:
-			return 2
+			deletions = append(deletions, i)
 		case c.From != nil:
-			return 1
+			uploads = append(uploads, i)
+		default:
+			data = append(data, i)
 		}
-		return 0
 	}
-	slices.SortStableFunc(order, func(i, j int) int { return rank(i) - rank(j) })
-	return order
+	for _, turn := range [][]int{slices.Concat(data, uploads, deletions), last} {
+		if len(turn) > 0 {
+			turns = append(turns, turn)
+		}
+	}
+	return turns
 }
 
 // rename puts file at target and makes the folders above it. Another request may
