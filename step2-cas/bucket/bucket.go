@@ -153,9 +153,7 @@ type Upload interface {
 	State() []byte
 	// Append adds the bytes of r at offset, which must be Size (ErrOffset). It
 	// returns how many it took; with an error those stay appended. An error of r is
-	// wrapped in ErrSource. r is read into a buffer that is not written to before
-	// the next Read, or the next call of another method: r may go on reading from
-	// it until then, also after Append has returned.
+	// wrapped in ErrSource.
 	Append(ctx context.Context, offset int64, r io.Reader) (int64, error)
 	// Save makes durable, together, all that was appended and state.
 	Save(ctx context.Context, state []byte) error

@@ -103,7 +103,6 @@ func (w *Writer) Append(ctx context.Context, offset int64, r io.Reader) (int64, 
 	}
 	t := tee{r: r, hash: w.hash}
 	n, err := w.upload.Append(ctx, offset, &t)
-	t.finish()
 	w.hashed += t.n
 	return n, err
 }
@@ -225,55 +224,18 @@ func (w *Writer) restore(raw []byte) error {
 
 func newID() string { return rand.Text() }
 
-// teeInBackground is from how many bytes on it pays to hash in a second
-// goroutine.
-const teeInBackground = 32 << 10
-
-// tee hashes what passes through it. The hash of one piece is computed while the
-// caller writes that piece away, and is waited for before the next one is read
-// into the same buffer.
+// tee hashes what passes through it: each piece while it is still in the
+// processor's cache, on its way from the network to the disk. To hash it in a
+// goroutine of its own was tried, and cost more in handing over than it gained.
 type tee struct {
-	r      io.Reader
-	hash   hash.Hash
-	n      int64
-	pieces chan []byte
-	hashed chan struct{}
-	busy   bool
+	r    io.Reader
+	hash hash.Hash
+	n    int64
 }
 
 func (t *tee) Read(p []byte) (int, error) {
-	t.wait()
 	n, err := t.r.Read(p)
 	t.n += int64(n)
-	if n < teeInBackground {
-		t.hash.Write(p[:n])
-		return n, err
-	}
-	if t.pieces == nil {
-		t.pieces, t.hashed = make(chan []byte), make(chan struct{})
-		go func() {
-			for piece := range t.pieces {
-				t.hash.Write(piece)
-				t.hashed <- struct{}{}
-			}
-		}()
-	}
-	t.pieces <- p[:n]
-	t.busy = true
+	t.hash.Write(p[:n])
 	return n, err
-}
-
-func (t *tee) wait() {
-	if t.busy {
-		<-t.hashed
-		t.busy = false
-	}
-}
-
-// finish returns when all is hashed, and ends the goroutine.
-func (t *tee) finish() {
-	t.wait()
-	if t.pieces != nil {
-		close(t.pieces)
-	}
 }

@@ -31,10 +31,9 @@ type upload struct {
 	id     string
 	size   int64
 	state  []byte
-	file   *os.File          // open while data may have bytes that were not synced
-	buf    *[bufferSize]byte // kept until the reader of the last Append is done with it
-	done   bool              // written, aborted or closed
-	known  bool              // the folder's own entry is durable
+	file   *os.File // open while data may have bytes that were not synced
+	done   bool     // written, aborted or closed
+	known  bool     // the folder's own entry is durable
 	// broken is why the disk did not keep what it had taken. Asked again it might
 	// say that all is well, having dropped the bytes; so it is not asked again.
 	broken error
@@ -176,14 +175,13 @@ func (u *upload) Append(ctx context.Context, offset int64, r io.Reader) (int64, 
 			return 0, err
 		}
 	}
-	if u.buf == nil {
-		u.buf = buffers.Get().(*[bufferSize]byte)
-	}
+	buf := buffers.Get().(*[bufferSize]byte)
+	defer buffers.Put(buf)
 	var total int64
 	for {
-		n, readErr := r.Read(u.buf[:])
+		n, readErr := r.Read(buf[:])
 		if n > 0 {
-			written, err := u.file.WriteAt(u.buf[:n], u.size)
+			written, err := u.file.WriteAt(buf[:n], u.size)
 			u.size += int64(written)
 			total += int64(written)
 			if err != nil {
@@ -277,15 +275,11 @@ func (u *upload) mustKeep(err error) error {
 	return u.broken
 }
 
-// letGo closes the data, and gives back the buffer, which by now nobody reads.
+// letGo closes the data.
 func (u *upload) letGo() (err error) {
 	if u.file != nil {
 		err = u.file.Close()
 		u.file = nil
-	}
-	if u.buf != nil {
-		buffers.Put(u.buf)
-		u.buf = nil
 	}
 	return err
 }
