@@ -65,6 +65,8 @@ type faultRun struct {
 	p      *pusher
 	server *server
 	failed []step // to be done again
+	last   error  // of the last of them
+	closed bool   // the server may refuse to write, as the disk failed it
 
 	most           int // how often the fault could be done, found with k = 0
 	hits, refusals int
@@ -109,6 +111,9 @@ func (r *faultRun) do(k int) error {
 	if err != nil {
 		return err
 	}
+	if r.closed = t.unsyncedFolder(); len(r.failed) > 0 && !r.kills() && !r.closed {
+		return r.violation(r.failed[0].name+", again and again", r.last.Error())
+	}
 	if err := r.afterwards(); err != nil {
 		return err
 	}
@@ -142,13 +147,9 @@ func (r *faultRun) play(steps []step) error {
 				return r.violation(s.name, wrong)
 			}
 		}
-		if err == nil {
-			continue
+		if err != nil {
+			r.failed, r.last = append(r.failed, s), err
 		}
-		if !r.kills() && !r.closed {
-			return r.violation(s.name+", again and again", err.Error())
-		}
-		r.failed = append(r.failed, s)
 	}
 	return nil
 }

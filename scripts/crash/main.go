@@ -82,10 +82,10 @@ func main() {
 	case err == nil:
 		fmt.Println(summary)
 	case ctx.Err() != nil: // what was cut short has failed for that reason
-		fmt.Fprintf(os.Stderr, "crash %s: %v; at that time: %v (seed %d)\n", os.Args[1], context.Cause(ctx), err, c.seed)
+		fmt.Fprintf(os.Stderr, "crash %s: %v (seed %d)\n", os.Args[1], context.Cause(ctx), c.seed)
 		os.Exit(exitBroken)
 	case errors.As(err, &found):
-		fmt.Fprintf(os.Stderr, "%v\nreplay: SEED=%d scripts/crash.sh %s (the same requests, cycle by cycle; their timing is the machine's)\n", err, c.seed, os.Args[1])
+		fmt.Fprintf(os.Stderr, "%v\nreplay: SEED=%d scripts/crash.sh %s (the same choices; their timing is the machine's)\n", err, c.seed, os.Args[1])
 		os.Exit(exitViolations)
 	default:
 		fmt.Fprintf(os.Stderr, "crash %s: %v (seed %d)\n", os.Args[1], err, c.seed)

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 )
@@ -9,7 +9,7 @@ import (
 // remove deletes a thing, which takes others along. That it is not there is fine
 // where an earlier try may have removed it.
 func (p *pusher) remove(t thing, along ...thing) error {
-	mark := p.model.mark()
+	mayBeGone := slices.Contains(p.model.possible(t, p.model.mark()), absent)
 	r := request{method: "DELETE", path: "/v2/" + t.repo + "/manifests/" + t.name}
 	if t.kind == "blob" {
 		r.path = "/v2/" + t.repo + "/blobs/" + t.name
@@ -23,12 +23,10 @@ func (p *pusher) remove(t thing, along ...thing) error {
 	if err != nil {
 		return p.doubt(ws, err)
 	}
-	p.model.ack(ws)
-	if resp.status == http.StatusNotFound {
-		if wrong := p.model.saw(t, absent, mark); wrong != "" {
-			return errors.New(wrong)
-		}
+	if resp.status == http.StatusNotFound && !mayBeGone {
+		return fmt.Errorf("%v is not there to be deleted; %s", t, p.model.story(t))
 	}
+	p.model.ack(ws)
 	p.acknowledged()
 	return nil
 }

@@ -18,7 +18,7 @@ func (c *checker) sessions() {
 		switch {
 		case s.state == over:
 			if there && !(c.forgetful && offset == 0) {
-				c.violated("upload %s is over, but is there with %d bytes", s.path, offset)
+				c.violated("upload %s is over, but is there with %d bytes (of the blob, which is %s)", s.path, offset, c.model.value(blobOf(s.repo, s.blob)))
 			}
 		case !there:
 			c.vanished(s)

@@ -25,8 +25,6 @@ type fault struct {
 	// staged says that only files being staged are meant: the other descriptors of
 	// write(2) are sockets.
 	staged bool
-	// closed says that the server may refuse to write from then on.
-	closed bool
 }
 
 func (f fault) String() string { return f.calls + ":" + f.effect }
@@ -40,8 +38,8 @@ const (
 )
 
 var faults = []fault{
-	{calls: "fsync", effect: "error=EIO", closed: true},
-	{calls: "syncfs", effect: "error=EIO", closed: true},
+	{calls: "fsync", effect: "error=EIO"},
+	{calls: "syncfs", effect: "error=EIO"},
 	{calls: renames, effect: "error=EIO"},
 	{calls: renames, effect: "error=ENOSPC"},
 	{calls: mkdirs, effect: "error=ENOSPC"},
@@ -74,7 +72,7 @@ type tracer struct {
 // attach has strace do f to the k-th call of each of the server's threads. With k
 // = 0 it only looks on.
 func attach(ctx context.Context, s *server, log, root string, f fault, k int) (*tracer, error) {
-	args := []string{"-f", "-p", fmt.Sprint(s.pid()), "-o", log, "-e", "trace=" + f.calls}
+	args := []string{"-f", "-y", "-p", fmt.Sprint(s.pid()), "-o", log, "-e", "trace=" + f.calls}
 	if k > 0 {
 		args = append(args, "-e", fmt.Sprintf("inject=%s:%s:when=%d", f.calls, f.effect, k))
 	}
@@ -149,6 +147,26 @@ func (t *tracer) detach() {
 func (t *tracer) hits() int {
 	raw, _ := os.ReadFile(t.log)
 	return bytes.Count(raw, []byte("(INJECTED)"))
+}
+
+// unsyncedFolder tells whether a folder could not be synced, which closes the
+// server to writers.
+func (t *tracer) unsyncedFolder() bool {
+	raw, _ := os.ReadFile(t.log)
+	for line := range strings.Lines(string(raw)) {
+		_, rest, ok := strings.Cut(line, "fsync(")
+		if !ok || !strings.Contains(line, "(INJECTED)") {
+			continue
+		}
+		_, rest, _ = strings.Cut(rest, "<")
+		path, _, _ := strings.Cut(rest, ">")
+		switch base := filepath.Base(path); {
+		case base == "data", base == "state.new", strings.Contains(path, "/.staged/"):
+		default: // no other files are synced
+			return true
+		}
+	}
+	return false
 }
 
 // most is how often the thread that did it most made one of the calls.
