@@ -87,16 +87,17 @@ broken() {
 	root broken
 	debian mkfs.ext4 e2fsprogs
 	wrong never-synced "$store/sync.go" \
+		's/^\t\tdata: .*/\t\tdata: func(*os.File) error { return nil },/' \
 		's/^\t\tfile: .*/\t\tfile: func(*os.File) error { return nil },/' \
 		's/^\t\tfolder: .*/\t\tfolder: func(string) error { return nil },/' \
 		's/^\t\tall: .*/\t\tall: func() error { return nil },/'
 	must_fail never-synced "$1" random "syncs nothing"
-	wrong answers-early "$store/write.go" \
-		's/^\t*if doubt = b.settle(changed); doubt != nil {$/go b.settle(changed)\nif doubt != nil {/'
+	wrong answers-early "$store/journal.go" \
+		's/^\tif err := j.disk.data(f.File); err != nil {$/go j.disk.data(f.File)\nif err := error(nil); err != nil {/'
 	must_fail answers-early "$1" ack "answers before what it wrote is durable"
-	wrong shows-early "$store/write.go" \
-		's/^\tdefer func() { b.pending.release(keys, doubt) }()$/shown := false\ndefer func() { if !shown { b.pending.release(keys, doubt) } }()/' \
-		's/^\t*changed, err = b.apply(.*)$/&\nif !shown { b.pending.release(keys, nil) }\nshown = true/'
+	wrong shows-early "$store/checkpoint.go" \
+		's/^\tif end, err = b.journal.commit(r); err != nil {$/if err := apply(); err != nil {\nreturn true, 0, err\n}\n&/' \
+		's/^\treturn true, end, apply()$/return true, end, nil/'
 	must_fail shows-early "$1" sight "shows others what is not durable yet"
 }
 

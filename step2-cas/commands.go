@@ -44,9 +44,6 @@ func (p *program) put(ctx context.Context, file string) error {
 	}
 	defer b.Close()
 	s := cas.New(b, layout)
-	if err := forgetUnfinished(ctx, s); err != nil {
-		return err
-	}
 	in := p.stdin
 	if file != "-" {
 		f, err := os.Open(file)
@@ -62,31 +59,6 @@ func (p *program) put(ctx context.Context, file string) error {
 	}
 	_, err = fmt.Fprintln(p.stdout, d)
 	return err
-}
-
-// forgetUnfinished frees the bytes of a put that died. It can be told from an
-// upload that somebody means to go on with, as that has a note.
-func forgetUnfinished(ctx context.Context, s *cas.Store) error {
-	for id, err := range s.Writers(ctx) {
-		if err != nil {
-			return err
-		}
-		w, err := s.OpenWriter(ctx, id)
-		if errors.Is(err, bucket.ErrNotExist) {
-			continue // too little was left of it
-		}
-		if err != nil {
-			return err
-		}
-		end := w.Close
-		if len(w.Note()) == 0 {
-			end = func() error { return w.Cancel(ctx) }
-		}
-		if err := end(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (p *program) get(ctx context.Context, d digest.Digest) error {

@@ -49,6 +49,7 @@ func run(ctx context.Context, addr, root string) error {
 	if err != nil {
 		return err
 	}
+	defer uploads.Close(context.WithoutCancel(ctx))
 	go uploads.Run(ctx)
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {

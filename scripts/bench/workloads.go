@@ -23,7 +23,6 @@ func (b *bench) each(kinds []kind, f func(p *process) (result, error)) (map[kind
 		}
 		r, err := f(p)
 		p.stop()
-		os.RemoveAll(p.root)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", k, err)
 		}

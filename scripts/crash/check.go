@@ -17,9 +17,6 @@ type checker struct {
 	client *client
 	model  *model
 	root   string // of the store
-	// forgetful says that what was never asked to be durable may be gone: the power
-	// was cut.
-	forgetful bool
 
 	mu       sync.Mutex
 	found    []string

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 // faultsPart has one system call after the other fail, or be the last one, while
@@ -111,7 +110,7 @@ func (r *faultRun) do(k int) error {
 	if err != nil {
 		return err
 	}
-	if r.closed = t.unsyncedFolder(); len(r.failed) > 0 && !r.kills() && !r.closed {
+	if r.closed = t.unsyncedJournal(); len(r.failed) > 0 && !r.kills() && !r.closed {
 		return r.violation(r.failed[0].name+", again and again", r.last.Error())
 	}
 	if err := r.afterwards(); err != nil {
@@ -191,9 +190,6 @@ func (r *faultRun) afterwards() error {
 		for _, t := range r.p.model.things(kind) {
 			mark := r.p.model.mark()
 			value, _, err := r.p.client.read(r.ctx, t)
-			if closed && errors.As(err, &answer) && answer.answer.status >= 500 && r.mayHide(t, mark) {
-				continue
-			}
 			if err != nil {
 				return r.violation("reading afterwards", err.Error(), r.p.model.story(t))
 			}
@@ -203,13 +199,6 @@ func (r *faultRun) afterwards() error {
 		}
 	}
 	return nil
-}
-
-// mayHide tells whether a server that has closed itself may refuse to say whether
-// the thing is there: because it cannot know what a power cut would leave of it,
-// or, as it may be absent, of others beside it.
-func (r *faultRun) mayHide(t thing, mark int) bool {
-	return r.p.model.wasCut(t) || slices.Contains(r.p.model.possible(t, mark), absent)
 }
 
 // again does the steps that failed.
@@ -232,8 +221,7 @@ func (r *faultRun) restarted() error {
 	}
 	r.p.client.base = r.server.base
 	for _, again := range []bool{false, true} {
-		c := &checker{config: r.config, ctx: r.ctx, client: r.p.client, model: r.p.model, root: r.root(), leftover: map[string]int{},
-			forgetful: r.calls == unlinks} // what a finished upload left may not have been removed
+		c := &checker{config: r.config, ctx: r.ctx, client: r.p.client, model: r.p.model, root: r.root(), leftover: map[string]int{}}
 		c.run(r.p.images)
 		if len(c.found) > 0 {
 			return r.violation("after the restart", c.found...)

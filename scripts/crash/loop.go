@@ -25,8 +25,6 @@ type loop struct {
 	// crash ends the server in its way, and leaves a store in root to start on. Just
 	// before it begins it calls cutting.
 	crash func(s *server, cutting func()) error
-	// forgetful is as in checker.
-	forgetful bool
 
 	model   *model
 	pushers []*pusher
@@ -205,7 +203,7 @@ func (l *loop) crashAtStart() error {
 func (l *loop) check(s *server, when string) error {
 	c := &checker{
 		config: l.config, ctx: l.ctx, client: newClient(s.base), model: l.model,
-		root: l.root, forgetful: l.forgetful, leftover: l.leftover,
+		root: l.root, leftover: l.leftover,
 	}
 	defer c.client.close()
 	c.run(l.images)

@@ -23,7 +23,7 @@ func powerPart(ctx context.Context, c config) (string, error) {
 func cutPowerOf(ctx context.Context, c config, kind string) (string, error) {
 	d := &disk{kind: kind, image: filepath.Join(c.work, kind+".img"), folder: filepath.Join(c.work, kind)}
 	defer d.umount(ctx)
-	l := loop{config: c, ctx: ctx, name: "power cut, " + kind, root: filepath.Join(d.folder, "store"), forgetful: true}
+	l := loop{config: c, ctx: ctx, name: "power cut, " + kind, root: filepath.Join(d.folder, "store")}
 	l.crash = func(s *server, cutting func()) error { return d.cutPower(ctx, s, cutting) }
 	return l.run(func() error { return d.format(ctx) })
 }

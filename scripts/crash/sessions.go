@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // sessions asks for all uploads: one that was acknowledged up to some byte goes
@@ -17,7 +18,7 @@ func (c *checker) sessions() {
 		offset, there := c.offset(s)
 		switch {
 		case s.state == over:
-			if there && !(c.forgetful && offset == 0) {
+			if there {
 				c.violated("upload %s is over, but is there with %d bytes (of the blob, which is %s)", s.path, offset, c.model.value(blobOf(s.repo, s.blob)))
 			}
 		case !there:
@@ -56,7 +57,7 @@ func (c *checker) vanished(s *session) {
 	switch {
 	case s.state == leaving:
 	case s.state == finishing && c.model.value(blobOf(s.repo, s.blob)) == present:
-	case s.acked == 0 && c.forgetful: // nothing of the client's is lost
+	case s.acked == 0: // nothing of the client's is lost
 	default:
 		c.violated("upload %s is gone, of which %d bytes were acknowledged (state %d)", s.path, s.acked, s.state)
 	}
@@ -84,21 +85,21 @@ func (c *checker) resume(s *session) {
 	c.resumed++
 }
 
-// orphans looks at the folders of uploads that no client knows of, as the answer
-// to the first request was lost. They expire; until then they hold no bytes.
+// orphans looks at the uploads that no client knows of, as the answer to the first
+// request was lost. They expire; until then they hold no bytes.
 func (c *checker) orphans() {
 	entries, err := os.ReadDir(filepath.Join(c.root, "uploads"))
 	if err != nil {
 		c.violated("the folder of uploads: %v", err)
 	}
 	for _, e := range entries {
-		known := slices.ContainsFunc(c.model.sessions, func(s *session) bool { return s.id() == e.Name() })
-		if !e.IsDir() || known {
+		id, isData := strings.CutSuffix(e.Name(), ".data")
+		known := slices.ContainsFunc(c.model.sessions, func(s *session) bool { return s.id() == id })
+		if !isData || known {
 			continue
 		}
-		data, err := os.Stat(filepath.Join(c.root, "uploads", e.Name(), "data"))
-		if err == nil && data.Size() > 0 {
-			c.violated("upload %s, which nobody knows, holds %d bytes", e.Name(), data.Size())
+		if data, err := e.Info(); err == nil && data.Size() > 0 {
+			c.violated("upload %s, which nobody knows, holds %d bytes", id, data.Size())
 		}
 	}
 }

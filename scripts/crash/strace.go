@@ -39,7 +39,7 @@ const (
 
 var faults = []fault{
 	{calls: "fsync", effect: "error=EIO"},
-	{calls: "syncfs", effect: "error=EIO"},
+	{calls: "fdatasync", effect: "error=EIO"},
 	{calls: renames, effect: "error=EIO"},
 	{calls: renames, effect: "error=ENOSPC"},
 	{calls: mkdirs, effect: "error=ENOSPC"},
@@ -55,7 +55,7 @@ var faults = []fault{
 	{calls: "getdents64", effect: "error=EIO"},
 	{calls: "?newfstatat,?fstatat64", effect: "error=EIO"},
 	{calls: "fsync", effect: "signal=KILL"},
-	{calls: "syncfs", effect: "signal=KILL"},
+	{calls: "fdatasync", effect: "signal=KILL"},
 	{calls: renames, effect: "signal=KILL"},
 	{calls: mkdirs, effect: "signal=KILL"},
 	{calls: "openat", effect: "signal=KILL"},
@@ -149,20 +149,12 @@ func (t *tracer) hits() int {
 	return bytes.Count(raw, []byte("(INJECTED)"))
 }
 
-// unsyncedFolder tells whether a folder could not be synced, which closes the
+// unsyncedJournal tells whether the journal could not be synced, which closes the
 // server to writers.
-func (t *tracer) unsyncedFolder() bool {
+func (t *tracer) unsyncedJournal() bool {
 	raw, _ := os.ReadFile(t.log)
 	for line := range strings.Lines(string(raw)) {
-		_, rest, ok := strings.Cut(line, "fsync(")
-		if !ok || !strings.Contains(line, "(INJECTED)") {
-			continue
-		}
-		_, rest, _ = strings.Cut(rest, "<")
-		path, _, _ := strings.Cut(rest, ">")
-		switch base := filepath.Base(path); {
-		case base == "data", base == "state.new", strings.Contains(path, "/.staged/"):
-		default: // no other files are synced
+		if strings.Contains(line, "fdatasync(") && strings.Contains(line, "(INJECTED)") {
 			return true
 		}
 	}

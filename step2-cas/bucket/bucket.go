@@ -58,14 +58,15 @@ type Bucket interface {
 	// field set; that entry may name a folder which holds no key (any more). The
 	// walk ends after an error.
 	List(ctx context.Context, prefix, after string, oneLevel bool) iter.Seq2[Info, error]
-	// CreateUpload starts an upload of that ID (a key of one part) and saves state
-	// with it. The caller closes it.
-	CreateUpload(ctx context.Context, id string, state []byte) (Upload, error)
+	// CreateUpload starts an upload of that ID (a key of one part). Until its first
+	// Save nothing of it outlives its Close. The caller closes it.
+	CreateUpload(ctx context.Context, id string) (Upload, error)
 	// OpenUpload takes an upload up where it was last saved. One upload may be open
 	// once at a time. ErrNotExist, also for one that is too damaged to be taken up;
 	// what is left of that is removed.
 	OpenUpload(ctx context.Context, id string) (Upload, error)
-	// Uploads yields the IDs of the uploads that were neither written nor aborted.
+	// Uploads yields the IDs of the uploads that were saved and neither written nor
+	// aborted.
 	Uploads(ctx context.Context) iter.Seq2[string, error]
 }
 
@@ -149,7 +150,7 @@ type Upload interface {
 	ID() string
 	// Size is the number of bytes appended so far, saved or not.
 	Size() int64
-	// State is what was last saved.
+	// State is what was last saved, nil if nothing was.
 	State() []byte
 	// Append adds the bytes of r at offset, which must be Size (ErrOffset). It
 	// returns how many it took; with an error those stay appended. An error of r is

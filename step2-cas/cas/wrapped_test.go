@@ -18,8 +18,8 @@ type wrapped struct {
 
 type unwrapper interface{ unwrap() bucket.Upload }
 
-func (b wrapped) CreateUpload(ctx context.Context, id string, state []byte) (bucket.Upload, error) {
-	u, err := b.Bucket.CreateUpload(ctx, id, state)
+func (b wrapped) CreateUpload(ctx context.Context, id string) (bucket.Upload, error) {
+	u, err := b.Bucket.CreateUpload(ctx, id)
 	if err != nil {
 		return nil, err
 	}

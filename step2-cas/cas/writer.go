@@ -46,11 +46,11 @@ type saved struct {
 }
 
 // NewWriter starts a writer of that ID whose bytes are hashed by a. note is kept
-// with it.
+// with it from the first Save on; before that nothing is.
 func (s *Store) NewWriter(ctx context.Context, id string, a digest.Algorithm, note []byte) (*Writer, error) {
 	w := &Writer{store: s, algorithm: a, note: note, hash: a.New()}
 	var err error
-	w.upload, err = s.bucket.CreateUpload(ctx, id, w.state())
+	w.upload, err = s.bucket.CreateUpload(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (s *Store) OpenWriter(ctx context.Context, id string) (*Writer, error) {
 	return w, nil
 }
 
-// Writers yields the IDs of the writers that were neither committed nor
+// Writers yields the IDs of the writers that were saved and neither committed nor
 // cancelled.
 func (s *Store) Writers(ctx context.Context) iter.Seq2[string, error] {
 	return s.bucket.Uploads(ctx)

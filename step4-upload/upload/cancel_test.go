@@ -73,9 +73,11 @@ func TestCancelDuringEachOperation(t *testing.T) {
 		finish    bool
 		want      error
 	}{
+		{"create", false, upload.ErrUnknown},
 		{"open", false, upload.ErrUnknown},
 		{"append", false, upload.ErrUnknown},
 		{"save", false, upload.ErrUnknown},
+		{"create", true, upload.ErrUnknown},
 		{"open", true, upload.ErrUnknown},
 		{"append", true, upload.ErrUnknown},
 		{"write", true, nil},
@@ -93,6 +95,9 @@ func TestCancelDuringEachOperation(t *testing.T) {
 				}
 				m = manage(t, faulty{b, hook}, upload.Limits{})
 				id = start(t, m)
+				if tt.operation == "open" {
+					mustAppend(t, m, id, 0, "") // or there would be nothing to open
+				}
 				var err error
 				if tt.finish {
 					_, err = m.Finish(t.Context(), repoA, id, sha256Of("hello"), 0, strings.NewReader("hello"))

@@ -62,17 +62,21 @@ func TestFullAfterCut(t *testing.T) {
 	})
 }
 
+// To start a session takes no room; to begin with its bytes may.
 func TestFullAtStart(t *testing.T) {
 	each(t, func(t *testing.T, b bucket.Bucket) {
 		err := bucket.ErrFull
 		m := manage(t, failing(b, "create", &err), upload.Limits{Sessions: 1})
 		for range 2 {
-			_, got := m.Start(t.Context(), repoA, digest.SHA256)
-			wantError(t, got, bucket.ErrFull)
+			wantError(t, m.Put(t.Context(), repoA, sha256Of(""), empty), bucket.ErrFull)
 		}
-		wantError(t, m.Put(t.Context(), repoA, sha256Of(""), empty), bucket.ErrFull)
+		id := start(t, m)
+		status, got := m.Append(t.Context(), repoA, id, 0, strings.NewReader("x"))
+		if !errors.Is(got, bucket.ErrFull) || status != (upload.Status{ID: id}) {
+			t.Errorf("%+v, %v", status, got)
+		}
 		err = nil
-		mustFinish(t, m, b, start(t, m), "", "")
+		mustFinish(t, m, b, id, "", "")
 	})
 }
 

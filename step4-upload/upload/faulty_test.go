@@ -32,11 +32,11 @@ func (b faulty) wrap(u bucket.Upload, err error) (bucket.Upload, error) {
 	return faultyUpload{u, u.(bucket.Rereader), b.fail}, nil
 }
 
-func (b faulty) CreateUpload(ctx context.Context, id string, state []byte) (bucket.Upload, error) {
+func (b faulty) CreateUpload(ctx context.Context, id string) (bucket.Upload, error) {
 	if err := b.fail("create"); err != nil {
 		return nil, err
 	}
-	return b.wrap(b.Bucket.CreateUpload(ctx, id, state))
+	return b.wrap(b.Bucket.CreateUpload(ctx, id))
 }
 
 func (b faulty) OpenUpload(ctx context.Context, id string) (bucket.Upload, error) {

@@ -185,7 +185,7 @@ func TestExpire(t *testing.T) {
 func TestExpireAfterRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := mem.New()
-		id := start(t, manage(t, b, upload.Limits{}))
+		id := startClosed(t, manage(t, b, upload.Limits{}))
 		slow := io.MultiReader(strings.NewReader("x"), pause(idle))
 		if _, err := manage(t, b, upload.Limits{}).Append(t.Context(), repoA, id, 0, slow); err != nil {
 			t.Fatal(err)

@@ -67,7 +67,9 @@ func (m *Manager) load(ctx context.Context, id string) error {
 	if json.Unmarshal(w.Note(), &n) != nil || n.Repository.IsZero() {
 		return w.Cancel(ctx)
 	}
-	m.sessions[id] = newSession(id, n, w.Size())
+	s := newSession(id, n)
+	s.size, s.saved = w.Size(), true
+	m.sessions[id] = s
 	m.perRepository[n.Repository]++
 	return w.Close()
 }
@@ -83,22 +85,16 @@ func (m *Manager) owner(ctx context.Context) string {
 // ErrTooMany.
 func (m *Manager) Start(ctx context.Context, name ref.Name, a digest.Algorithm) (Status, error) {
 	n := note{Repository: name, Owner: m.owner(ctx), Touched: time.Now()}
-	s := newSession(newID(), n, 0)
+	s := newSession(newID(), n)
+	s.algorithm = a
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	if len(m.sessions) >= m.limits.Sessions || m.perRepository[name] >= m.limits.PerRepository {
-		m.mu.Unlock()
 		return Status{}, ErrTooMany
 	}
 	m.sessions[s.id] = s
 	m.perRepository[name]++
-	m.mu.Unlock()
-
-	w, err := m.store.NewWriter(ctx, s.id, a, n.encode())
-	if err != nil {
-		m.forget(s)
-		return Status{}, err
-	}
-	return Status{ID: s.id}, w.Close()
+	return s.status(), nil
 }
 
 // Status says how far a session has come. It does not wait for a request that is
@@ -244,6 +240,26 @@ func (m *Manager) Cancel(ctx context.Context, name ref.Name, id string) error {
 		return nil
 	}
 	return m.free(ctx, s)
+}
+
+// Close keeps the sessions that are in memory alone, as nothing came yet, for the
+// next manager of the store. There must be no call under way.
+func (m *Manager) Close(ctx context.Context) error {
+	m.mu.Lock()
+	all := slices.Collect(maps.Values(m.sessions))
+	m.mu.Unlock()
+	var errs []error
+	for _, s := range all {
+		if s.saved {
+			continue
+		}
+		w, err := m.open(ctx, s)
+		if err == nil {
+			err = errors.Join(m.save(ctx, s, w), w.Close())
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // Run expires idle sessions until ctx ends.

@@ -22,8 +22,8 @@ type blind struct{ bucket.Bucket }
 
 type blindUpload struct{ bucket.Upload }
 
-func (b blind) CreateUpload(ctx context.Context, id string, state []byte) (bucket.Upload, error) {
-	u, err := b.Bucket.CreateUpload(ctx, id, state)
+func (b blind) CreateUpload(ctx context.Context, id string) (bucket.Upload, error) {
+	u, err := b.Bucket.CreateUpload(ctx, id)
 	return blindUpload{u}, err
 }
 
@@ -45,7 +45,7 @@ func (b blind) Write(ctx context.Context, changes ...bucket.Change) error {
 func TestRestart(t *testing.T) {
 	each(t, func(t *testing.T, b bucket.Bucket) {
 		b2 := blind{b}
-		id := start(t, manage(t, b2, upload.Limits{}))
+		id := startClosed(t, manage(t, b2, upload.Limits{}))
 		wantSize(t, manage(t, b2, upload.Limits{}), id, 0)
 		mustAppend(t, manage(t, b2, upload.Limits{}), id, 0, "one ")
 		m := manage(t, b2, upload.Limits{})
@@ -60,10 +60,50 @@ func TestRestart(t *testing.T) {
 	})
 }
 
+// startClosed starts a session of a process that then ends in good order.
+func startClosed(t *testing.T, m *upload.Manager) (id string) {
+	t.Helper()
+	id = start(t, m)
+	if err := m.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// A process that is killed takes with it the sessions of which nothing came, and
+// leaves nothing of them.
+func TestKilledBeforeAnythingCame(t *testing.T) {
+	each(t, func(t *testing.T, b bucket.Bucket) {
+		id := start(t, manage(t, b, upload.Limits{}))
+		wantUnknown(t, manage(t, b, upload.Limits{}), id)
+		wantFreed(t, b)
+	})
+}
+
+// Close keeps the algorithm too, and leaves alone what is kept already.
+func TestClose(t *testing.T) {
+	each(t, func(t *testing.T, b bucket.Bucket) {
+		b2 := blind{b}
+		m := manage(t, b2, upload.Limits{})
+		status, err := m.Start(t.Context(), repoA, digest.SHA512)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept := start(t, m)
+		mustAppend(t, m, kept, 0, "hello ")
+		startClosed(t, m)
+		m = manage(t, b2, upload.Limits{})
+		wantSize(t, m, kept, 6)
+		mustAppend(t, m, status.ID, 0, "x")
+		_, err = m.Finish(t.Context(), repoA, status.ID, digest.SHA512.FromBytes([]byte("xy")), 1, strings.NewReader("y"))
+		wantError(t, err, nil)
+	})
+}
+
 // Sessions of an earlier process count.
 func TestRestartLimits(t *testing.T) {
 	each(t, func(t *testing.T, b bucket.Bucket) {
-		id := start(t, manage(t, b, upload.Limits{}))
+		id := startClosed(t, manage(t, b, upload.Limits{}))
 		m := manage(t, b, upload.Limits{PerRepository: 1})
 		_, err := m.Start(t.Context(), repoA, digest.SHA256)
 		wantError(t, err, upload.ErrTooMany)
@@ -82,7 +122,7 @@ func TestKilledWhileAppending(t *testing.T) {
 	m := manage(t, b, upload.Limits{})
 	id := start(t, m)
 	mustAppend(t, m, id, 0, "saved ")
-	data := filepath.Join(root, bucket.UploadsFolder, id, "data")
+	data := filepath.Join(root, bucket.UploadsFolder, id+".data")
 	f, err := os.OpenFile(data, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +139,7 @@ func TestKilledWhileAppending(t *testing.T) {
 	mustFinish(t, m, b, id, "and resumed", "saved and resumed")
 }
 
-// saved is an upload folder as a process left it, at 6 bytes.
+// saved is an upload as a process left it, at 6 bytes.
 type saved struct {
 	folder
 	id          string
@@ -117,7 +157,7 @@ func leaveSession(t *testing.T) saved {
 }
 
 func (s saved) path(name string) string {
-	return filepath.Join(s.root, bucket.UploadsFolder, s.id, name)
+	return filepath.Join(s.root, bucket.UploadsFolder, s.id+"."+name)
 }
 
 func (s saved) read(t *testing.T, name string) []byte {
@@ -129,12 +169,9 @@ func (s saved) read(t *testing.T, name string) []byte {
 	return raw
 }
 
-// leave puts the folder back, with these files in it; nil stands for none.
+// leave puts the files back; nil stands for none.
 func (s saved) leave(t *testing.T, state, data []byte) {
 	t.Helper()
-	if err := os.MkdirAll(s.path(""), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	for name, content := range map[string][]byte{"state": state, "data": data} {
 		err := os.Remove(s.path(name))
 		if content != nil {
@@ -154,13 +191,11 @@ func TestDamagedSessions(t *testing.T) {
 		state, data []byte
 		reason      string
 	}{
-		{"no state", nil, s.data, "nothing vouches for the bytes"},
 		{"empty state", []byte{}, s.data, "a file system may leave this after a power cut"},
 		{"state cut", s.state[:len(s.state)/2], s.data, ""},
 		{"state of zeros", make([]byte, len(s.state)), s.data, "a file system may leave this too"},
 		{"data cut", s.state, s.data[:5], "fewer bytes than were acknowledged"},
 		{"no data", s.state, nil, "published by a process that died before it said so"},
-		{"nothing", nil, nil, "an empty folder"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -208,19 +243,6 @@ func TestForeignUploads(t *testing.T) {
 		wantFreed(t, b)
 		start(t, m)
 	})
-}
-
-// A folder with other things in it is not ours to remove, and in nobody's way.
-func TestForeignFolder(t *testing.T) {
-	s := leaveSession(t)
-	if err := os.WriteFile(s.path("notes.txt"), nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	s.leave(t, nil, nil)
-	m := manage(t, s.folder, upload.Limits{Sessions: 1})
-	wantUnknown(t, m, s.id)
-	start(t, m)
-	s.read(t, "notes.txt")
 }
 
 // Whichever bit of what is on the disk flips, the session is gone or its blob is
@@ -271,7 +293,7 @@ func (b lying) OpenUpload(ctx context.Context, id string) (bucket.Upload, error)
 
 func TestEachBitBelowTheBackend(t *testing.T) {
 	b := mem.New()
-	id := start(t, manage(t, b, upload.Limits{}))
+	id := startClosed(t, manage(t, b, upload.Limits{}))
 	mustAppend(t, manage(t, b, upload.Limits{}), id, 0, "hello ")
 	u, err := b.OpenUpload(t.Context(), id)
 	if err != nil {
@@ -281,8 +303,12 @@ func TestEachBitBelowTheBackend(t *testing.T) {
 		state := bytes.Clone(u.State())
 		state[bit/8] ^= 1 << (bit % 8)
 		wantUnknown(t, manage(t, lying{b, state}, upload.Limits{}), id)
-		if _, err := b.CreateUpload(t.Context(), id, u.State()); err != nil {
+		again, err := b.CreateUpload(t.Context(), id)
+		if err != nil {
 			t.Fatalf("bit %d: the damaged session is still there: %v", bit, err)
+		}
+		if err := errors.Join(again.Save(t.Context(), u.State()), again.Close()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

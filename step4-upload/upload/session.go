@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step2-cas/bucket"
 	"shibafu.dev/step2-cas/cas"
@@ -20,17 +21,22 @@ type note struct {
 	Touched    time.Time `json:"touched"`
 }
 
-// session is an open session. The manager's lock guards all but turn.
+// session is an open session. The manager's lock guards what is not said to be
+// for whoever has the turn.
 type session struct {
 	note
 	id   string
 	turn chan struct{} // holds one token; who has it may use the bytes
 	size int64         // bytes that are kept
 	over bool          // cancelled or expired; who has the turn frees the bytes
+	// A session of which nothing was saved is in memory alone: most blobs come in one
+	// request and never need more. This is for whoever has the turn.
+	saved     bool
+	algorithm digest.Algorithm // of what comes, as long as nothing was saved
 }
 
-func newSession(id string, n note, size int64) *session {
-	s := &session{note: n, id: id, turn: make(chan struct{}, 1), size: size}
+func newSession(id string, n note) *session {
+	s := &session{note: n, id: id, turn: make(chan struct{}, 1)}
 	s.turn <- struct{}{}
 	return s
 }
@@ -95,12 +101,20 @@ func (m *Manager) take(ctx context.Context, name ref.Name, id string) (*session,
 	if m.isOver(s) {
 		return nil, nil, errors.Join(ErrUnknown, m.free(ctx, s))
 	}
-	w, err := m.store.OpenWriter(ctx, id)
+	w, err := m.open(ctx, s)
 	if err != nil {
 		s.turn <- struct{}{}
 		return s, nil, err
 	}
 	return s, w, nil
+}
+
+// open opens the bytes of a session whose turn the caller has.
+func (m *Manager) open(ctx context.Context, s *session) (*cas.Writer, error) {
+	if s.saved {
+		return m.store.OpenWriter(ctx, s.id)
+	}
+	return m.store.NewWriter(ctx, s.id, s.algorithm, s.note.encode())
 }
 
 // save keeps what w took in, whatever became of the request that sent it.
@@ -112,6 +126,7 @@ func (m *Manager) save(ctx context.Context, s *session, w *cas.Writer) error {
 	if err := w.Save(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
+	s.saved = true
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.size = w.Size()
@@ -163,6 +178,9 @@ func (m *Manager) claim(s *session) (mine bool) {
 // passes the turn on.
 func (m *Manager) free(ctx context.Context, s *session) error {
 	defer func() { s.turn <- struct{}{} }()
+	if !s.saved {
+		return nil
+	}
 	ctx = context.WithoutCancel(ctx)
 	w, err := m.store.OpenWriter(ctx, s.id)
 	if errors.Is(err, bucket.ErrNotExist) {

@@ -99,7 +99,7 @@ type broken struct {
 	err error
 }
 
-func (b broken) CreateUpload(context.Context, string, []byte) (bucket.Upload, error) {
+func (b broken) CreateUpload(context.Context, string) (bucket.Upload, error) {
 	return nil, b.err
 }
 
@@ -118,8 +118,12 @@ func TestServerFaults(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newRegistry(t, broken{mem.New(), tt.err}, upload.Limits{})
-			for _, query := range []string{"", "?digest=" + sha256Of("x")} {
-				a := g.do("POST", uploads+query, "x")
+			for _, request := range []struct{ method, target string }{
+				{"POST", uploads + "?digest=" + sha256Of("x")},
+				{"PATCH", g.start()},
+				{"PUT", g.start() + "?digest=" + sha256Of("x")},
+			} {
+				a := g.do(request.method, request.target, "x")
 				a.wantError(tt.status, tt.code)
 				if strings.Contains(a.Body.String(), "secret") {
 					t.Errorf("the client is told %s", a.Body)

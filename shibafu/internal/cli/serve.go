@@ -31,9 +31,8 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
 	fmt.Fprintf(stdout, "shibafu: serving on http://%s, data in %s\n", s.Addr(), s.Root())
-	return s.Serve(ctx)
+	return errors.Join(s.Serve(ctx), s.Close())
 }
 
 // settle defines the settings as flags and puts together what file, environment

@@ -85,7 +85,7 @@ func quarantine(ctx context.Context, b bucket.Bucket, store *cas.Store, d digest
 		return err
 	}
 	defer damaged.Close()
-	u, err := b.CreateUpload(ctx, rand.Text(), nil)
+	u, err := b.CreateUpload(ctx, rand.Text())
 	if err != nil {
 		return err
 	}

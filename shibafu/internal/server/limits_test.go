@@ -175,7 +175,7 @@ func TestFaultsAreLogged(t *testing.T) {
 		}
 	}
 	const secret = "c2VjcmV0OmNhbmFyeQ"
-	got := r.want(t, 500, "", "POST", "/v2/a/blobs/uploads/?token="+secret, "", "Authorization: Basic "+secret, "Cookie: session="+secret)
+	got := r.want(t, 500, "", "POST", "/v2/a/blobs/uploads/?token="+secret+"&digest="+sum("x"), "x", "Authorization: Basic "+secret, "Cookie: session="+secret)
 	if got.body != `{"errors":[{"code":"INTERNAL_ERROR","message":"internal error"}]}`+"\n" {
 		t.Errorf("body %s", got.body)
 	}

@@ -4,6 +4,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"os"
@@ -127,8 +128,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	return api.Serve(ctx, s.ln, requests, s.config.HTTP, s.log)
 }
 
-// Close lets go of the port and the store.
+// Close lets go of the port and the store, once Serve has returned.
 func (s *Server) Close() error {
 	s.ln.Close()
-	return s.files.Close()
+	return errors.Join(s.uploads.Close(context.Background()), s.files.Close())
 }

@@ -15,7 +15,7 @@ import (
 
 func create(t *testing.T, b bucket.Bucket, id string) bucket.Upload {
 	t.Helper()
-	u, err := b.CreateUpload(t.Context(), id, []byte("state 0"))
+	u, err := b.CreateUpload(t.Context(), id)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func uploads(t *testing.T, b bucket.Bucket) (ids []string) {
 func testUpload(t *testing.T, b bucket.Bucket) {
 	ctx := t.Context()
 	u := create(t, b, "one")
-	if u.ID() != "one" || u.Size() != 0 || string(u.State()) != "state 0" {
+	if u.ID() != "one" || u.Size() != 0 || u.State() != nil {
 		t.Errorf("new upload: %q %d %q", u.ID(), u.Size(), u.State())
 	}
 	appendTo(t, u, "hello ")
@@ -70,8 +70,8 @@ func testUpload(t *testing.T, b bucket.Bucket) {
 		f.Close()
 	}
 	wantNone(t, b, "one")
-	if ids := uploads(t, b); !slices.Equal(ids, []string{"one"}) {
-		t.Errorf("uploads are %v", ids)
+	if ids := uploads(t, b); len(ids) != 0 {
+		t.Errorf("uploads are %v, of which none was saved", ids)
 	}
 	put(t, b, "k", "old bytes")
 	if err := b.Write(ctx, bucket.Change{Key: "k", From: u}, bucket.Change{Key: "link", Data: []byte("k")}); err != nil {
@@ -95,7 +95,7 @@ func testUpload(t *testing.T, b bucket.Bucket) {
 	}
 	want(t, b, "nothing", "")
 	for _, id := range []string{"", "a/b", "..", "x\x00"} {
-		if _, err := b.CreateUpload(ctx, id, nil); !errors.Is(err, bucket.ErrKey) {
+		if _, err := b.CreateUpload(ctx, id); !errors.Is(err, bucket.ErrKey) {
 			t.Errorf("CreateUpload(%q): %v", id, err)
 		}
 	}
@@ -118,8 +118,23 @@ func testResume(t *testing.T, b bucket.Bucket) {
 		return u
 	}
 	u := create(t, b, "u")
+	appendTo(t, u, "never saved")
+	u.Close()
+	if _, err := b.OpenUpload(ctx, "u"); !errors.Is(err, bucket.ErrNotExist) {
+		t.Errorf("OpenUpload of what was never saved: %v", err)
+	}
+	u = create(t, b, "u")
+	if err := u.Save(ctx, []byte("state 0")); err != nil {
+		t.Fatal(err)
+	}
+	if ids := uploads(t, b); !slices.Equal(ids, []string{"u"}) {
+		t.Errorf("uploads are %v", ids)
+	}
 	appendTo(t, u, "not saved")
 	u.Close()
+	if _, err := b.CreateUpload(ctx, "u"); err == nil {
+		t.Error("CreateUpload of an ID that is taken")
+	}
 	u = reopen(0, "state 0")
 	appendTo(t, u, "saved")
 	if err := u.Save(ctx, []byte("state 1")); err != nil {
@@ -174,6 +189,9 @@ func testAbort(t *testing.T, b bucket.Bucket) {
 	ctx := context.WithoutCancel(t.Context())
 	u := create(t, b, "u")
 	appendTo(t, u, "gone")
+	if err := u.Save(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		if err := u.Abort(ctx); err != nil {
 			t.Errorf("Abort: %v", err)

@@ -1,11 +1,12 @@
 // Package dir is a bucket in a folder: one file a key. Where to begin reading:
-// write.go has the phases of a write and with them all that durability rests on;
-// pending.go hides what is not durable yet, folders.go knows which folders are not;
-// upload.go receives bytes, state.go is what it keeps beside them; read.go reads.
+// write.go has the phases of a write; journal.go is what makes it durable, record.go
+// what stands in there, checkpoint.go empties it and recover.go plays it after a
+// crash; upload.go receives bytes, state.go is what it keeps beside them; read.go
+// reads.
 //
-// The folder "uploads" is the bucket's own: it holds the open uploads, one
-// folder each, the files that are being staged, and the lock. All of it is on
-// the file system of the keys, so that a rename publishes.
+// The folder "uploads" is the bucket's own: it holds the open uploads, the files that
+// are being staged, the journal and the lock. All of it is on the file system of the
+// keys, so that a rename publishes.
 package dir
 
 import (
@@ -35,12 +36,20 @@ var errReadOnly = errors.New("dir: opened for reading only")
 type Bucket struct {
 	root    string
 	lock    *os.File // nil if read-only
-	pending pending
-	fresh   freshFolders
+	keys    keyLocks
 	staged  atomic.Uint64 // numbers the files under uploads/.staged
 	stamped atomic.Int64  // the last stamp given out
 	inUse   sync.Map      // IDs of open uploads
 	disk    *disk
+	journal *journal
+
+	// changing is held for reading from before a record goes into the journal until
+	// what it tells of is so.
+	changing  sync.RWMutex
+	scheduled atomic.Bool // a checkpoint is going to be made
+	filled    atomic.Bool // one is being made as the journal is full
+	settling  sync.Mutex  // one at a time
+	closed    bool        // guarded by settling
 }
 
 // Open opens the folder root, made if need be, for reading and writing. There
@@ -55,6 +64,8 @@ func Open(root string) (*Bucket, error) {
 		return nil, err
 	}
 	b.disk = newDisk(b.lock)
+	journals := [2]string{b.path(bucket.UploadsFolder + "/.journal-0"), b.path(bucket.UploadsFolder + "/.journal-1")}
+	b.journal = newJournal(b.disk, journals)
 	if err := b.recover(); err != nil {
 		b.lock.Close()
 		return nil, err
@@ -71,12 +82,17 @@ func OpenReadOnly(root string) (*Bucket, error) {
 	return &Bucket{root: filepath.Clean(root)}, nil
 }
 
-// Close lets go of the lock.
+// Close makes all durable where it belongs and lets go of the lock. Nothing may be
+// using the bucket.
 func (b *Bucket) Close() error {
 	if b.lock == nil {
 		return nil
 	}
-	return b.lock.Close()
+	b.settling.Lock()
+	defer b.settling.Unlock()
+	err := b.checkpointAlone()
+	b.closed = true
+	return errors.Join(err, b.journal.close(), b.lock.Close())
 }
 
 // SoleWriter is true for the holder of the lock.
@@ -102,25 +118,6 @@ func (b *Bucket) takeLock() error {
 	fmt.Fprintf(f, "%d\n", os.Getpid())
 	b.lock = f
 	return nil
-}
-
-// recover removes what an earlier process was staging when it died, and makes
-// durable what it had made visible without having come to say so.
-func (b *Bucket) recover() error {
-	staging := b.path(stagingFolder)
-	if err := os.RemoveAll(staging); err != nil {
-		return err
-	}
-	if err := os.Mkdir(staging, 0o755); err != nil {
-		return classify(err)
-	}
-	spread(staging)
-	for i := range stagingFolders {
-		if err := os.Mkdir(b.path(stagingPath(uint64(i))), 0o755); err != nil {
-			return classify(err)
-		}
-	}
-	return b.disk.all()
 }
 
 // path is where key's file is.

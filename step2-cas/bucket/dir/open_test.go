@@ -46,7 +46,7 @@ func TestReadOnly(t *testing.T) {
 	if err := r.Write(ctx, set("a/k", "y")); !errors.Is(err, errReadOnly) {
 		t.Errorf("Write: %v", err)
 	}
-	if _, err := r.CreateUpload(ctx, "v", nil); !errors.Is(err, errReadOnly) {
+	if _, err := r.CreateUpload(ctx, "v"); !errors.Is(err, errReadOnly) {
 		t.Errorf("CreateUpload: %v", err)
 	}
 	if _, err := r.OpenUpload(ctx, "u"); !errors.Is(err, errReadOnly) {
@@ -80,36 +80,38 @@ func TestLeftoversGo(t *testing.T) {
 // What a crash may leave of an upload that cannot be taken up is removed by the
 // first who asks for it, or it would stay for ever.
 func TestRemainsOfUploadsGo(t *testing.T) {
-	saved := encodeState(5, []byte("state"))
+	saved := string(encodeState(5, []byte("state")))
 	for _, tt := range []struct {
 		name, reason string
 		files        map[string]string
 	}{
-		{"no state", "died between the making of the folder and of the file", nil},
-		{"empty state", "power was cut before it was ever saved", map[string]string{"state": ""}},
-		{"no data", "died between the publishing and the tidying", map[string]string{"state": string(saved)}},
-		{"short data", "a disk that lied", map[string]string{"state": string(saved), "data": "byte", "state.new": "x"}},
+		{"empty state", "a file system that lost it", map[string]string{"state": ""}},
+		{"no data", "published by another program", map[string]string{"state": saved}},
+		{"short data", "a disk that lied", map[string]string{"state": saved, "data": "byte", "state.new": "x"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b, _ := open(t, t.TempDir())
-			folder := b.uploadPath("u")
-			if err := os.Mkdir(folder, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			for name, data := range tt.files {
-				if err := os.WriteFile(folder+"/"+name, []byte(data), 0o644); err != nil {
+			for kind, data := range tt.files {
+				if err := os.WriteFile(b.path("uploads/u."+kind), []byte(data), 0o644); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if _, err := b.OpenUpload(t.Context(), "u"); !errors.Is(err, bucket.ErrNotExist) {
 				t.Errorf("OpenUpload: %v (%s)", err, tt.reason)
 			}
-			if _, err := os.Lstat(folder); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("its folder is left: %v (%s)", err, tt.reason)
-			}
+			wantNoUpload(t, b)
 			createUpload(t, b, "the ID is free again")
 		})
 	}
+}
+
+// An upload that was never saved is of no use to the next process.
+func TestUnsavedUploadsGo(t *testing.T) {
+	b, _ := open(t, t.TempDir())
+	createUpload(t, b, "bytes")
+	die(b)
+	b, _ = open(t, b.root)
+	wantNoUpload(t, b)
 }
 
 // The state is checked as a whole: no byte of it can be wrong unnoticed.
@@ -133,14 +135,15 @@ func TestDamagedState(t *testing.T) {
 func TestUploadIsOpenOnce(t *testing.T) {
 	b, _ := open(t, t.TempDir())
 	u := createUpload(t, b, "bytes")
+	save(t, u, "state")
 	if _, err := b.OpenUpload(t.Context(), "u"); !errors.Is(err, errInUse) {
 		t.Errorf("OpenUpload: %v", err)
 	}
-	if _, err := b.CreateUpload(t.Context(), "u", nil); !errors.Is(err, errInUse) {
+	if _, err := b.CreateUpload(t.Context(), "u"); !errors.Is(err, errInUse) {
 		t.Errorf("CreateUpload: %v", err)
 	}
 	u.Close()
-	if _, err := b.CreateUpload(t.Context(), "u", nil); !errors.Is(err, fs.ErrExist) {
+	if _, err := b.CreateUpload(t.Context(), "u"); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("CreateUpload where one is: %v", err)
 	}
 	if _, err := b.OpenUpload(t.Context(), "u"); err != nil {

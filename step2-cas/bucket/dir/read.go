@@ -26,24 +26,11 @@ func (b *Bucket) Open(ctx context.Context, key string) (bucket.Object, error) {
 	if err := bucket.CheckKey(key); err != nil {
 		return nil, err
 	}
-	for {
-		o, openErr := b.open(key)
-		// The file is opened first and the question asked afterwards: whatever was
-		// renamed before the opening is still pending then, or durable.
-		waited, err := b.pending.wait(ctx, key)
-		if err == nil && !waited {
-			if openErr != nil {
-				return nil, openErr
-			}
-			return o, nil
-		}
-		if openErr == nil {
-			o.Close()
-		}
-		if err != nil {
-			return nil, err
-		}
+	o, err := b.open(key)
+	if err != nil {
+		return nil, err
 	}
+	return o, nil
 }
 
 func (b *Bucket) open(key string) (*object, error) {
@@ -70,16 +57,7 @@ func (b *Bucket) Stat(ctx context.Context, key string) (bucket.Info, error) {
 	if err := bucket.CheckKey(key); err != nil {
 		return bucket.Info{}, err
 	}
-	for {
-		info, statErr := b.stat(key)
-		waited, err := b.pending.wait(ctx, key)
-		if err != nil {
-			return bucket.Info{}, err
-		}
-		if !waited {
-			return info, statErr
-		}
-	}
+	return b.stat(key)
 }
 
 func (b *Bucket) stat(key string) (bucket.Info, error) {
@@ -125,9 +103,6 @@ func (w *walk) folder(folder string) (bool, error) {
 	if err != nil && !missing(err) {
 		return false, err
 	}
-	if err := w.bucket.pending.waitUnder(w.ctx, folder); err != nil {
-		return false, err
-	}
 	// A folder's keys sort as its name followed by a slash does: "a-b" < "a/b".
 	keys := make([]string, 0, len(entries))
 	for _, e := range entries {
@@ -168,7 +143,7 @@ func (w *walk) entry(key string) (bool, error) {
 	if !matches || key <= w.after {
 		return true, nil
 	}
-	info, err := w.bucket.Stat(w.ctx, key) // waits if the key is being changed by now
+	info, err := w.bucket.Stat(w.ctx, key)
 	if errors.Is(err, bucket.ErrNotExist) || errors.Is(err, bucket.ErrKey) {
 		return true, nil
 	}

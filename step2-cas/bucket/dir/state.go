@@ -13,8 +13,6 @@ import (
 // process that died before it could say so. What is left of it is removed.
 var errDamaged = fmt.Errorf("%w: upload is damaged", bucket.ErrNotExist)
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
-
 // encodeState is the form of the file "state": a checksum of the rest, the size
 // of the data, both big-endian, and what the caller wanted kept.
 func encodeState(size int64, state []byte) []byte {

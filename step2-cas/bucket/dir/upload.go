@@ -1,31 +1,20 @@
 package dir
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"strings"
-	"sync"
-	"syscall"
 
 	"shibafu.dev/step2-cas/bucket"
 )
 
-const (
-	// bufferSize is how much is taken from the network at a time.
-	bufferSize = 256 << 10
-	// writeBackEvery is after how many bytes the kernel is asked to start writing
-	// them to the disk, so that the sync at the end has little left to do.
-	writeBackEvery = 8 << 20
-)
-
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
-
-// upload is the folder uploads/<id>: "data" grows, "state" says up to where data
-// was saved, and with what.
+// upload is two files: uploads/<id>.data grows, and <id>.state, made by the first
+// Save, says up to where data was saved, and with what. Most uploads are done in
+// one request; those cost no other file than the one that is published.
 type upload struct {
 	bucket *Bucket
 	id     string
@@ -33,13 +22,25 @@ type upload struct {
 	state  []byte
 	file   *os.File // open while data may have bytes that were not synced
 	done   bool     // written, aborted or closed
-	known  bool     // the folder's own entry is durable
+	// Whether there may be such files, and whether the name of the data is durable.
+	hasData, hasState, named bool
 	// broken is why the disk did not keep what it had taken. Asked again it might
 	// say that all is well, having dropped the bytes; so it is not asked again.
 	broken error
 }
 
-func (b *Bucket) uploadPath(id string) string { return b.path(bucket.UploadsFolder + "/" + id) }
+// What the files of an upload end with. A state is written beside the last one,
+// which it then replaces.
+const (
+	dataFile     = ".data"
+	stateFile    = ".state"
+	newStateFile = ".state.new"
+)
+
+// relative is where the file that ends with kind is below the bucket's root.
+func (u *upload) relative(kind string) string { return bucket.UploadsFolder + "/" + u.id + kind }
+
+func (u *upload) path(kind string) string { return u.bucket.path(u.relative(kind)) }
 
 var (
 	errInUse = errors.New("dir: upload is open already")
@@ -47,38 +48,27 @@ var (
 )
 
 func checkID(id string) error {
-	if bucket.CheckKey(id) != nil || strings.Contains(id, "/") || id[0] == '.' {
+	if id == "" || id[0] == '.' || strings.Contains(id, "/") || bucket.CheckKey(id+newStateFile) != nil {
 		return bucket.ErrKey
 	}
 	return nil
 }
 
-// CreateUpload implements bucket.Bucket. Nothing is synced: no byte of the
-// client's is in it.
-func (b *Bucket) CreateUpload(ctx context.Context, id string, state []byte) (bucket.Upload, error) {
-	if b.lock == nil {
-		return nil, errReadOnly
-	}
-	if err := checkID(id); err != nil {
+// CreateUpload implements bucket.Bucket.
+func (b *Bucket) CreateUpload(ctx context.Context, id string) (bucket.Upload, error) {
+	u, err := b.claim(id)
+	if err != nil {
 		return nil, err
 	}
-	if _, taken := b.inUse.LoadOrStore(id, true); taken {
-		return nil, errInUse
-	}
-	if err := os.Mkdir(b.uploadPath(id), 0o755); err != nil {
-		b.inUse.Delete(id)
-		return nil, classify(err)
-	}
-	u := &upload{bucket: b, id: id, state: state}
-	if err := os.WriteFile(u.path("state"), encodeState(0, state), 0o644); err != nil {
-		u.remove()
-		return nil, classify(err)
+	if _, err := os.Lstat(u.path(stateFile)); !missing(err) {
+		u.Close()
+		return nil, &fs.PathError{Op: "create", Path: u.path(stateFile), Err: cmp.Or(err, fs.ErrExist)}
 	}
 	return u, nil
 }
 
-// OpenUpload implements bucket.Bucket.
-func (b *Bucket) OpenUpload(ctx context.Context, id string) (bucket.Upload, error) {
+// claim makes an upload that nobody else can open until it is over.
+func (b *Bucket) claim(id string) (*upload, error) {
 	if b.lock == nil {
 		return nil, errReadOnly
 	}
@@ -88,7 +78,16 @@ func (b *Bucket) OpenUpload(ctx context.Context, id string) (bucket.Upload, erro
 	if _, taken := b.inUse.LoadOrStore(id, true); taken {
 		return nil, errInUse
 	}
-	u := &upload{bucket: b, id: id}
+	return &upload{bucket: b, id: id}, nil
+}
+
+// OpenUpload implements bucket.Bucket.
+func (b *Bucket) OpenUpload(ctx context.Context, id string) (bucket.Upload, error) {
+	u, err := b.claim(id)
+	if err != nil {
+		return nil, err
+	}
+	u.hasData, u.hasState = true, true
 	switch err := u.load(); {
 	case err == nil:
 		return u, nil
@@ -102,7 +101,7 @@ func (b *Bucket) OpenUpload(ctx context.Context, id string) (bucket.Upload, erro
 
 // load reads the state and cuts off what came after it was saved.
 func (u *upload) load() error {
-	raw, err := os.ReadFile(u.path("state"))
+	raw, err := os.ReadFile(u.path(stateFile))
 	if missing(err) {
 		return bucket.ErrNotExist
 	}
@@ -112,7 +111,7 @@ func (u *upload) load() error {
 	if u.size, u.state, err = decodeState(raw); err != nil {
 		return err
 	}
-	fi, err := os.Stat(u.path("data"))
+	fi, err := os.Stat(u.path(dataFile))
 	switch {
 	case missing(err) && u.size == 0:
 		return nil
@@ -133,7 +132,12 @@ func (u *upload) load() error {
 
 // openFile opens the data for writing, so that it is synced next.
 func (u *upload) openFile() (err error) {
-	u.file, err = os.OpenFile(u.path("data"), os.O_WRONLY|os.O_CREATE, 0o644)
+	flags := os.O_WRONLY | os.O_CREATE
+	if u.size == 0 {
+		flags |= os.O_TRUNC
+	}
+	u.hasData = true
+	u.file, err = os.OpenFile(u.path(dataFile), flags, 0o644)
 	return classify(err)
 }
 
@@ -146,118 +150,59 @@ func (b *Bucket) Uploads(ctx context.Context) iter.Seq2[string, error] {
 			return
 		}
 		for _, e := range entries {
-			if checkID(e.Name()) != nil || !e.IsDir() {
+			id, ok := strings.CutSuffix(e.Name(), stateFile)
+			if !ok || checkID(id) != nil || !e.Type().IsRegular() {
 				continue
 			}
-			if !yield(e.Name(), nil) {
+			if !yield(id, nil) {
 				return
 			}
 		}
 	}
 }
 
-func (u *upload) path(name string) string { return u.bucket.uploadPath(u.id) + "/" + name }
-
 func (u *upload) ID() string    { return u.id }
 func (u *upload) Size() int64   { return u.size }
 func (u *upload) State() []byte { return u.state }
 
-// Append implements bucket.Upload.
-func (u *upload) Append(ctx context.Context, offset int64, r io.Reader) (int64, error) {
-	if err := u.usable(); err != nil {
-		return 0, err
-	}
-	if offset != u.size {
-		return 0, bucket.ErrOffset
-	}
-	if u.file == nil {
-		if err := u.openFile(); err != nil {
-			return 0, err
-		}
-	}
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
-	var total int64
-	for {
-		n, readErr := r.Read(buf[:])
-		if n > 0 {
-			written, err := u.file.WriteAt(buf[:n], u.size)
-			u.size += int64(written)
-			total += int64(written)
-			if err != nil {
-				return total, classify(err)
-			}
-			u.writeBack(int64(written))
-		}
-		if readErr == io.EOF {
-			return total, nil
-		}
-		if readErr != nil {
-			return total, fmt.Errorf("%w: %w", bucket.ErrSource, readErr)
-		}
-		if err := ctx.Err(); err != nil {
-			return total, fmt.Errorf("%w: %w", bucket.ErrSource, err)
-		}
-	}
-}
-
-// writeBack starts to write to the disk, without waiting for it, each time the
-// last n bytes have completed another stretch. It is a hint and cannot fail.
-func (u *upload) writeBack(n int64) {
-	const syncFileRangeWrite = 2
-	if end := u.size / writeBackEvery; end > (u.size-n)/writeBackEvery {
-		syscall.SyncFileRange(int(u.file.Fd()), 0, end*writeBackEvery, syncFileRangeWrite)
-	}
-}
-
-// Reread implements bucket.Rereader.
-func (u *upload) Reread() (io.ReadCloser, error) {
-	f, err := os.Open(u.path("data"))
-	if missing(err) && u.size == 0 {
-		return io.NopCloser(strings.NewReader("")), nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		io.Reader
-		io.Closer
-	}{io.LimitReader(f, u.size), f}, nil
-}
-
-// Save implements bucket.Upload. The bytes are synced before the state that
+// Save implements bucket.Upload. What there is of a small upload goes into the
+// journal with its state; of a larger one the bytes are synced before the state that
 // vouches for them is.
 func (u *upload) Save(ctx context.Context, state []byte) error {
 	if err := u.usable(); err != nil {
 		return err
 	}
-	next := u.path("state.new")
-	os.Remove(next) // of a Save that failed
-	f, err := u.bucket.write(next, encodeState(u.size, state))
+	data, err := u.seal()
 	if err != nil {
 		return err
 	}
-	files := []*os.File{f}
-	if u.file != nil {
-		files = []*os.File{u.file, f}
+	var r record
+	if len(data) > 0 {
+		r.begin(u.relative(dataFile), data)
 	}
-	if err := u.mustKeep(errors.Join(u.bucket.disk.keep(files, nil), u.letGo(), f.Close())); err != nil {
-		os.Remove(next)
+	raw := encodeState(u.size, state)
+	r.put(u.relative(stateFile), raw)
+	committed, err := u.bucket.commit(r, func() error { return u.putState(raw) })
+	u.hasState = u.hasState || committed
+	switch {
+	case err == nil:
+		u.state = state
+		return nil
+	case !committed && errors.Is(err, bucket.ErrFull):
+		return err // the bytes are where they were
+	}
+	return u.mustKeep(err)
+}
+
+// putState replaces the state.
+func (u *upload) putState(raw []byte) error {
+	next := u.path(newStateFile)
+	os.Remove(next) // of a Save that failed
+	f, err := u.bucket.create(next, raw)
+	if err != nil {
 		return err
 	}
-	if err := os.Rename(next, u.path("state")); err != nil {
-		return classify(err)
-	}
-	changed := []string{u.bucket.uploadPath(u.id)}
-	if !u.known {
-		changed = append(changed, u.bucket.path(bucket.UploadsFolder))
-	}
-	if err := u.mustKeep(u.bucket.disk.keep(nil, changed)); err != nil {
-		return err
-	}
-	u.known = true
-	u.state = state
-	return nil
+	return classify(errors.Join(f.Close(), os.Rename(next, u.path(stateFile))))
 }
 
 // usable returns why the upload takes no more, if it does not.
@@ -284,25 +229,47 @@ func (u *upload) letGo() (err error) {
 	return err
 }
 
-// syncAlone is from how many bytes on the data is synced by itself, so that
-// nobody else waits for it.
-const syncAlone = 1 << 20
-
-// seal makes the data ready to be renamed: it is there, and if the file is still
-// open it is to be synced.
-func (u *upload) seal() (file string, err error) {
+// seal makes the data ready to be kept: the file is there, and closed, so that
+// nothing can still write to it. If it is small enough for the journal its bytes are
+// returned; else it is durable, with its name.
+func (u *upload) seal() (data []byte, err error) {
 	if u.size == 0 && u.file == nil {
 		if err := u.openFile(); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	if u.file != nil && u.size >= syncAlone {
-		err := u.mustKeep(errors.Join(u.bucket.disk.file(u.file), u.letGo()))
-		if err != nil {
-			return "", err
+	if u.size <= inline {
+		if err := u.letGo(); err != nil {
+			return nil, u.mustKeep(err)
+		}
+		data, err = os.ReadFile(u.path(dataFile))
+		if err == nil && int64(len(data)) != u.size {
+			err = errDamaged
+		}
+		return data, err
+	}
+	if u.file != nil {
+		if err := u.mustKeep(errors.Join(u.bucket.disk.file(u.file), u.letGo())); err != nil {
+			return nil, err
 		}
 	}
-	return u.path("data"), nil
+	if !u.named {
+		err = u.mustKeep(u.bucket.disk.folder(u.bucket.path(bucket.UploadsFolder)))
+		u.named = err == nil
+	}
+	return nil, err
+}
+
+// forget adds to r that there is no such upload any more, if the journal or a crash
+// may tell of it. Data that r moves away is left out.
+func (u *upload) forget(r *record, moved bool) {
+	if !u.hasState {
+		return
+	}
+	r.remove(u.relative(stateFile))
+	if !moved {
+		r.remove(u.relative(dataFile))
+	}
 }
 
 // Abort implements bucket.Upload.
@@ -311,10 +278,15 @@ func (u *upload) Abort(ctx context.Context) error {
 		return nil
 	}
 	u.done = true
-	if err := u.remove(); err != nil {
-		return err
+	var r record
+	if u.forget(&r, false); len(r) == 0 {
+		return u.remove()
 	}
-	return classify(u.bucket.disk.keep(nil, []string{u.bucket.path(bucket.UploadsFolder)}))
+	committed, err := u.bucket.commit(r, u.remove)
+	if !committed { // its bytes may be what the disk is full of
+		err = errors.Join(err, u.remove())
+	}
+	return err
 }
 
 // remove frees all that is left of the upload. Its state goes first, since
@@ -322,11 +294,19 @@ func (u *upload) Abort(ctx context.Context) error {
 func (u *upload) remove() error {
 	defer u.bucket.inUse.Delete(u.id)
 	u.letGo()
-	for _, file := range []string{u.path("state"), u.path("state.new"), u.path("data"), u.bucket.uploadPath(u.id)} {
+	var files []string
+	if u.hasState {
+		files = []string{u.path(stateFile), u.path(newStateFile)}
+	}
+	if u.hasData {
+		files = append(files, u.path(dataFile))
+	}
+	for _, file := range files {
 		if err := os.Remove(file); err != nil && !missing(err) {
 			return err
 		}
 	}
+	u.hasState, u.hasData = false, false
 	return nil
 }
 
@@ -336,6 +316,9 @@ func (u *upload) Close() error {
 		return nil
 	}
 	u.done = true
+	if !u.hasState {
+		return u.remove()
+	}
 	defer u.bucket.inUse.Delete(u.id)
 	return u.letGo()
 }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"shibafu.dev/step2-cas/bucket"
@@ -29,14 +29,15 @@ func stagingPath(n uint64) string {
 
 // Write implements bucket.Bucket, in phases:
 //
-//  1. stage: every new file is written under uploads/ and synced;
-//  2. apply: conditions are checked and the files renamed onto their keys;
-//  3. settle: every folder that changed is synced, once;
-//     2 and 3 are done again for changes that are to be made last;
-//  4. publish: the keys are shown to readers.
+//  1. stage: every new file is written under uploads/, and synced there if it is
+//     large;
+//  2. conditions are checked, and the folders made that are needed;
+//  3. commit: a record of all changes, with the bytes of small files, is made durable
+//     in the journal;
+//  4. apply: files are renamed onto their keys, and others deleted.
 //
-// No file is renamed before its own sync, and between 2 and 4 the keys are
-// pending, so whoever sees a change sees one that a power cut leaves in place.
+// Nobody sees a change before the fourth, and after the third one a power cut cannot
+// take it away: what it undoes of the fourth, recover does again.
 func (b *Bucket) Write(ctx context.Context, changes ...bucket.Change) error {
 	if b.lock == nil {
 		return errReadOnly
@@ -51,109 +52,118 @@ func (b *Bucket) Write(ctx context.Context, changes ...bucket.Change) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	files, err := b.stage(changes)
-	defer removeStaged(files, changes)
+	committed, err := b.change(ctx, keys, changes)
+	if !committed && errors.Is(err, bucket.ErrFull) && b.makeRoom() {
+		_, err = b.change(ctx, keys, changes)
+	}
+	return err
+}
+
+// change is Write for keys that were checked. committed tells that something may
+// have changed, also if there is an error.
+func (b *Bucket) change(ctx context.Context, keys []string, changes []bucket.Change) (committed bool, err error) {
+	s, err := b.stage(changes)
+	defer s.drop()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if err := b.pending.acquire(ctx, keys); err != nil {
-		return err
+	if err := b.keys.lock(ctx, keys); err != nil {
+		return false, err
 	}
-	var doubt error
-	defer func() { b.pending.release(keys, doubt) }()
+	defer b.keys.unlock(keys)
 	if err := b.check(changes); err != nil {
-		return err
+		return false, err
 	}
-	// The folders come first: they need room, and if there is none, nothing has
-	// been renamed yet.
-	err = b.makeFolders(changes)
-	for _, turn := range inTurn(changes) {
-		if err != nil {
-			break
-		}
-		var changed folders
-		changed, err = b.apply(changes, turn, files)
-		// What was renamed is synced even if a later rename failed: it is there, and
-		// release shows it.
-		if doubt = b.settle(changed); doubt != nil {
-			return doubt
-		}
+	// They need room, and if there is none, nothing has been renamed yet.
+	if err = b.makeFolders(changes); err == nil {
+		committed, err = b.commit(s.record, func() error { return b.apply(changes, s) })
 	}
 	b.tidy(changes, err != nil)
-	return err
+	return committed, err
 }
 
-// stage makes the new files, synced. The result has one path a change, "" for a
-// deletion.
-func (b *Bucket) stage(changes []bucket.Change) (files []string, err error) {
-	files = make([]string, len(changes))
-	var written []*os.File
-	defer func() {
-		for _, f := range written {
-			if closeErr := f.Close(); err == nil {
-				err = classify(closeErr)
-			}
-		}
-	}()
-	for i, c := range changes {
-		switch {
-		case c.Delete:
-		case c.From != nil:
-			u, ok := c.From.(*upload)
-			if !ok || u.bucket != b {
-				return files, errors.New("dir: not an upload of this bucket")
-			}
-			if err := u.usable(); err != nil {
-				return files, err
-			}
-			if files[i], err = u.seal(); err != nil {
-				return files, err
-			}
-		default:
-			n := b.staged.Add(1)
-			files[i] = b.path(stagingPath(n) + "/" + strconv.FormatUint(n, 10))
-			f, err := b.write(files[i], c.Data)
-			if err != nil {
-				return files, err
-			}
-			written = append(written, f)
-		}
-	}
-	return files, b.keepStaged(written, changes)
+// staged is what a Write has made ready.
+type staged struct {
+	// files has one path a change, "" for a deletion and for what was renamed.
+	files   []string
+	changes []bucket.Change
+	record  record
 }
 
-// keepStaged syncs the new files and those of the uploads. An upload whose bytes
-// were not kept is broken.
-func (b *Bucket) keepStaged(written []*os.File, changes []bucket.Change) error {
-	all := slices.Clone(written)
-	for _, c := range changes {
-		if u, ok := c.From.(*upload); ok && u.file != nil {
-			all = append(all, u.file)
-		}
-	}
-	if len(all) == 0 {
-		return nil
-	}
-	err := classify(b.disk.keep(all, nil))
-	for _, c := range changes {
-		if u, ok := c.From.(*upload); ok && u.file != nil {
-			err = errors.Join(err, u.mustKeep(errors.Join(err, u.letGo())))
-		}
-	}
-	return err
-}
-
-// removeStaged removes the files that no rename took.
-func removeStaged(files []string, changes []bucket.Change) {
-	for i, f := range files {
-		if f != "" && changes[i].From == nil {
+// drop removes the files that no rename took.
+func (s *staged) drop() {
+	for i, f := range s.files {
+		if f != "" && s.changes[i].From == nil {
 			os.Remove(f)
 		}
 	}
 }
 
-// write makes a new file, which the caller syncs and closes.
-func (b *Bucket) write(name string, data []byte) (*os.File, error) {
+func (b *Bucket) stage(changes []bucket.Change) (*staged, error) {
+	s := &staged{files: make([]string, len(changes)), changes: changes}
+	for i, c := range changes {
+		var err error
+		switch {
+		case c.Delete:
+			s.record.remove(c.Key)
+		case c.From != nil:
+			err = b.stageUpload(s, i)
+		default:
+			err = b.stageData(s, i)
+		}
+		if err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func (b *Bucket) stageUpload(s *staged, i int) error {
+	c := s.changes[i]
+	u, ok := c.From.(*upload)
+	if !ok || u.bucket != b {
+		return errors.New("dir: not an upload of this bucket")
+	}
+	if err := u.usable(); err != nil {
+		return err
+	}
+	data, err := u.seal()
+	if err != nil {
+		return err
+	}
+	s.files[i] = u.path(dataFile)
+	if data == nil {
+		s.record.move(c.Key, u.relative(dataFile))
+	} else {
+		s.record.put(c.Key, data)
+	}
+	u.forget(&s.record, data == nil)
+	return nil
+}
+
+func (b *Bucket) stageData(s *staged, i int) error {
+	c := s.changes[i]
+	n := b.staged.Add(1)
+	name := stagingPath(n) + "/" + strconv.FormatUint(n, 10)
+	s.files[i] = b.path(name)
+	f, err := b.create(s.files[i], c.Data)
+	if err != nil {
+		return err
+	}
+	if len(c.Data) <= inline {
+		s.record.put(c.Key, c.Data)
+		return classify(f.Close())
+	}
+	s.record.move(c.Key, name)
+	err = errors.Join(b.disk.file(f), f.Close())
+	if err == nil {
+		err = b.disk.folder(path.Dir(f.Name()))
+	}
+	return classify(err)
+}
+
+// create makes a new file, which the caller closes.
+func (b *Bucket) create(name string, data []byte) (*os.File, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, classify(err)
@@ -211,40 +221,34 @@ func (b *Bucket) makeFolders(changes []bucket.Change) error {
 	return nil
 }
 
-// apply makes the changes of those indexes and returns the folders that must be
-// synced for them.
-func (b *Bucket) apply(changes []bucket.Change, turn []int, files []string) (folders, error) {
-	changed := folders{}
-	for _, i := range turn {
+// apply makes the changes.
+func (b *Bucket) apply(changes []bucket.Change, s *staged) error {
+	for _, i := range inOrder(changes) {
 		c := changes[i]
 		target := b.path(c.Key)
 		if c.Delete {
-			if err := os.Remove(target); err == nil {
-				changed[path.Dir(target)] = true
-			} else if !missing(err) {
-				return changed, classify(err)
+			if err := os.Remove(target); err != nil && !missing(err) {
+				return classify(err)
 			}
 			continue
 		}
-		if err := b.rename(files[i], target); err != nil {
-			return changed, err
+		if err := b.rename(s.files[i], target); err != nil {
+			return err
 		}
-		files[i] = ""
+		s.files[i] = ""
 		if u, ok := c.From.(*upload); ok {
-			u.done = true
+			u.done, u.hasData = true, false
 			os.Chmod(target, 0o444) // a hint to people; who writes here goes by the lock
 		}
-		changed[path.Dir(target)] = true
-		b.fresh.parents(b.root, path.Dir(target), changed)
 	}
-	return changed, nil
+	return nil
 }
 
-// inTurn returns the indexes of changes in the order in which they are made: data,
-// uploads, deletions; then, once those are durable, the ones that are to be last.
-// An upload that was published cannot be taken up again; so what goes with it
-// comes first, and whoever dies or fails on the way leaves the upload as it was.
-func inTurn(changes []bucket.Change) (turns [][]int) {
+// inOrder returns the indexes of changes in the order in which they are made: data,
+// uploads, deletions; then the ones that are to be last. An upload that was published
+// cannot be taken up again; so what goes with it comes first, and if that fails the
+// upload is as it was.
+func inOrder(changes []bucket.Change) []int {
 	var data, uploads, deletions, last []int
 	for i, c := range changes {
 		switch {
@@ -258,24 +262,19 @@ func inTurn(changes []bucket.Change) (turns [][]int) {
 			data = append(data, i)
 		}
 	}
-	for _, turn := range [][]int{slices.Concat(data, uploads, deletions), last} {
-		if len(turn) > 0 {
-			turns = append(turns, turn)
-		}
-	}
-	return turns
+	return slices.Concat(data, uploads, deletions, last)
 }
 
 // rename puts file at target and makes the folders above it. Another request may
 // be pruning those at the same time, so it tries again.
 func (b *Bucket) rename(file, target string) error {
 	for range 100 {
-		err := os.Rename(file, target)
+		err := syscall.Rename(file, target) // os.Rename looks at target first
 		if err == nil {
 			return nil
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return classify(err)
+			return classify(&os.LinkError{Op: "rename", Old: file, New: target, Err: err})
 		}
 		if err := b.makeFolder(path.Dir(target)); err != nil {
 			return err
@@ -285,7 +284,7 @@ func (b *Bucket) rename(file, target string) error {
 }
 
 func (b *Bucket) makeFolder(folder string) error {
-	err := b.fresh.make(folder)
+	err := os.Mkdir(folder, 0o755)
 	switch {
 	case err == nil || errors.Is(err, fs.ErrExist):
 		return nil
@@ -295,23 +294,9 @@ func (b *Bucket) makeFolder(folder string) error {
 	if err := b.makeFolder(path.Dir(folder)); err != nil {
 		return err
 	}
-	if err := b.fresh.make(folder); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
+	if err := os.Mkdir(folder, 0o755); err != nil && !errors.Is(err, fs.ErrExist) && !errors.Is(err, fs.ErrNotExist) {
 		return classify(err)
 	}
-	return nil
-}
-
-// settle syncs the folders. Where the disk refuses, what was renamed can be
-// neither vouched for nor taken back.
-func (b *Bucket) settle(changed folders) error {
-	if len(changed) == 0 {
-		return nil
-	}
-	made := b.fresh.snapshot()
-	if err := b.disk.keep(nil, slices.Sorted(maps.Keys(changed))); err != nil {
-		return fmt.Errorf("dir: the disk cannot make changes durable, so nothing more is written: %w", err)
-	}
-	b.fresh.settled(changed, made)
 	return nil
 }
 
@@ -323,13 +308,15 @@ func (b *Bucket) tidy(changes []bucket.Change, failed bool) {
 		if u, ok := c.From.(*upload); ok && u.done {
 			u.remove()
 		}
-		if !c.Delete && !failed {
-			continue
+		if c.Delete || failed {
+			b.prune(path.Dir(b.path(c.Key)))
 		}
-		for folder := path.Dir(b.path(c.Key)); len(folder) > len(b.root); folder = path.Dir(folder) {
-			if b.fresh.remove(folder) != nil {
-				break
-			}
-		}
+	}
+}
+
+// prune removes a folder and those above it, as far as they are empty.
+func (b *Bucket) prune(folder string) {
+	for len(folder) > len(b.root) && syscall.Rmdir(folder) == nil {
+		folder = path.Dir(folder)
 	}
 }

@@ -147,7 +147,7 @@ func (b *Bucket) List(ctx context.Context, prefix, after string, oneLevel bool) 
 }
 
 // CreateUpload implements bucket.Bucket.
-func (b *Bucket) CreateUpload(ctx context.Context, id string, state []byte) (bucket.Upload, error) {
+func (b *Bucket) CreateUpload(ctx context.Context, id string) (bucket.Upload, error) {
 	if err := bucket.CheckKey(id); err != nil || strings.Contains(id, "/") {
 		return nil, bucket.ErrKey
 	}
@@ -156,8 +156,7 @@ func (b *Bucket) CreateUpload(ctx context.Context, id string, state []byte) (buc
 	if _, exists := b.uploads[id]; exists {
 		return nil, errors.New("mem: upload exists")
 	}
-	b.uploads[id] = &stored{nil, bytes.Clone(state)}
-	return &upload{bucket: b, id: id, state: bytes.Clone(state)}, nil
+	return &upload{bucket: b, id: id}, nil
 }
 
 // OpenUpload implements bucket.Bucket.
