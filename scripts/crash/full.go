@@ -174,6 +174,21 @@ func (f *fullDisk) free() (int64, error) {
 // ballast makes a file that leaves that many pages, or removes it if they are
 // negative.
 func (f *fullDisk) ballast(pages int64) error {
+	if err := f.fill(-1); err != nil || pages < 0 {
+		return err
+	}
+	if err := f.fill(0); err != nil {
+		return err
+	}
+	// What the server keeps in hand it gives back before it refuses something.
+	large := request{method: "POST", path: "/v2/" + repos[0] + "/blobs/uploads/?digest=" + sharedBlob(f.seed, 0).digest, body: make([]byte, 1<<20)}
+	if _, err := f.call(large, http.StatusInsufficientStorage); err != nil {
+		return err
+	}
+	return f.fill(pages)
+}
+
+func (f *fullDisk) fill(pages int64) error {
 	name := filepath.Join(f.folder, "ballast")
 	if err := os.Remove(name); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

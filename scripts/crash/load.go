@@ -136,12 +136,19 @@ func sharedBlob(seed uint64, n int64) blob {
 	return b
 }
 
+// large is more than a server takes in at once, or keeps in its journal.
+const large = 300 << 10
+
 // randomBlob is small, mostly.
 func randomBlob(rng *rand.Rand) blob {
 	size := 64 + rng.IntN(12<<10)
 	if rng.IntN(24) == 0 {
-		size = 300 << 10 // more than a server takes in at once
+		size = large
 	}
+	return blobOfSize(rng, size)
+}
+
+func blobOfSize(rng *rand.Rand, size int) blob {
 	data := make([]byte, size)
 	for i := 0; i < len(data); i += 8 {
 		var word [8]byte

@@ -82,7 +82,6 @@ func (f *fullDisk) noRoom() error {
 	for _, r := range []request{
 		f.manifestRequest(fresh, f.tag(1)),
 		f.manifestRequest(fresh, f.tag(0)), // would move it
-		{method: "POST", path: other},
 		{method: "POST", path: other + "?mount=" + unmounted + "&from=" + repos[0]},
 		{method: "POST", path: other + "?digest=" + fresh.blobs[0].digest, body: fresh.blobs[0].data},
 	} {

@@ -29,6 +29,7 @@ func (r *faultRun) prepare() ([]step, error) {
 			return nil, err
 		}
 	}
+	whole, parts := blobOfSize(p.rng, large), blobOfSize(p.rng, large)
 	loose, half, single, left := randomBlob(p.rng), randomBlob(p.rng), randomBlob(p.rng), randomBlob(p.rng)
 	push := func(b blob, way int) func() error {
 		return func() error {
@@ -43,6 +44,8 @@ func (r *faultRun) prepare() ([]step, error) {
 		{"POST and PUT", push(loose, 1)},
 		{"POST, PATCH and PUT", push(half, 2)},
 		{"chunks", push(fresh.blobs[0], 3)},
+		{"POST and PUT of much", push(whole, 1)},
+		{"POST, PATCH and PUT of much", push(parts, 2)},
 		{"single POST", func() error {
 			return p.change(request{method: "POST", path: "/v2/" + repos[0] + "/blobs/uploads/?digest=" + single.digest, body: single.data},
 				http.StatusCreated, change{blobOf(repos[0], single), present})

@@ -132,6 +132,5 @@ func (b *Bucket) void() error {
 // makeRoom gives back the room that the journal takes, and tells whether that was
 // any.
 func (b *Bucket) makeRoom() bool {
-	took := b.journal.room()
-	return took > 0 && b.checkpoint() == nil && b.rest()
+	return b.journal.spare() > 0 && b.checkpoint() == nil && b.rest()
 }

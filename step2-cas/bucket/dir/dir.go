@@ -70,6 +70,7 @@ func Open(root string) (*Bucket, error) {
 		b.lock.Close()
 		return nil, err
 	}
+	b.journal.begin()
 	return b, nil
 }
 

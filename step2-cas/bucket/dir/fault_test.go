@@ -209,11 +209,11 @@ func TestFullWhileStaging(t *testing.T) {
 // Before a write fails for want of room, the journal gives back what it takes.
 func TestFullMakesRoom(t *testing.T) {
 	b, d := open(t, t.TempDir())
-	write(t, b, set("before", "x"))
+	write(t, b, set("before", long[:inline])) // is more than the reserve
 	d.arm(1, full("write"))
 	write(t, b, set("k", long))
-	wantContent(t, b, map[string]string{"before": "x", "k": long})
-	if fi, err := os.Stat(b.journal.names[0]); err != nil || fi.Size() != 0 {
+	wantContent(t, b, map[string]string{"before": long[:inline], "k": long})
+	if fi, err := os.Stat(b.journal.names[0]); err != nil || fi.Size() != reserve {
 		t.Errorf("the journal takes %d bytes, %v", fi.Size(), err)
 	}
 }

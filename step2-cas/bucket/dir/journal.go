@@ -90,11 +90,8 @@ func (j *journal) append(batch []*entry) error {
 		return j.failed
 	}
 	f := &j.files[j.active]
-	if f.File == nil {
-		var err error
-		if f.File, err = os.OpenFile(j.names[j.active], os.O_RDWR|os.O_CREATE, 0o644); err != nil {
-			return classify(err)
-		}
+	if err := j.open(f); err != nil {
+		return err
 	}
 	raw := j.buf[:0]
 	for i, e := range batch {
@@ -114,17 +111,26 @@ func (j *journal) append(batch []*entry) error {
 	return nil
 }
 
+// open opens the active file, if it is not.
+func (j *journal) open(f *journalFile) (err error) {
+	if f.File == nil {
+		f.File, err = os.OpenFile(j.names[j.active], os.O_RDWR|os.O_CREATE, 0o644)
+	}
+	return classify(err)
+}
+
 // fail ends the journal. There must be no other commit under way.
 func (j *journal) fail(err error) error {
 	j.failed = fmt.Errorf("dir: the disk does not keep what it is given, so nothing more is written: %w", classify(err))
 	return j.failed
 }
 
-// room is how many bytes the files take. A commit under way may change it.
-func (j *journal) room() int64 {
+// spare is how many bytes the files take that trim would give back. A commit under
+// way may change it.
+func (j *journal) spare() int64 {
 	j.turn <- struct{}{}
 	defer func() { <-j.turn }()
-	return j.files[0].length + j.files[1].length
+	return j.files[0].length + j.files[1].length - reserve
 }
 
 // put writes raw behind the last record, and zeros behind it if there is room.
@@ -162,21 +168,45 @@ func (j *journal) release(file int) { j.files[file].end = 0 }
 // empty tells whether it holds nothing. There must be no commit under way.
 func (j *journal) empty() bool { return j.files[0].end == 0 && j.files[1].end == 0 }
 
-// trim gives back the room that an empty journal takes. That is made durable: what
-// was released long ago, and came back, would not fit to what is written next. There
-// must be no commit under way.
+// trim gives back the room that an empty journal takes, but for the reserve. What was
+// in there is wiped, and that is made durable: if some of it came back, it would not
+// fit to what is written next. There must be no commit under way.
 func (j *journal) trim() error {
+	if j.files[1-j.active].length > j.files[j.active].length {
+		j.active = 1 - j.active
+	}
 	for i := range j.files {
-		f := &j.files[i]
-		if f.File == nil {
+		if j.files[i].File == nil {
 			continue
 		}
-		f.length = 0
-		if err := errors.Join(f.Truncate(0), j.disk.data(f.File)); err != nil {
+		keep := int64(0)
+		if i == j.active {
+			keep = min(j.files[i].length, reserve)
+		}
+		if err := j.wipe(&j.files[i], keep); err != nil {
 			return j.fail(err)
 		}
 	}
 	return nil
+}
+
+func (j *journal) wipe(f *journalFile, keep int64) error {
+	f.length = keep
+	_, err := f.WriteAt(make([]byte, keep), 0)
+	return errors.Join(err, f.Truncate(keep), j.disk.data(f.File))
+}
+
+// reserve is how many bytes of room are kept, so that deletions find some where
+// there is none left.
+const reserve = 64 << 10
+
+// begin takes the reserve, if there is room for it.
+func (j *journal) begin() {
+	if f := &j.files[j.active]; j.open(f) == nil {
+		if _, err := f.WriteAt(make([]byte, reserve), 0); err == nil {
+			f.length = reserve
+		}
+	}
 }
 
 // close closes the files, and removes them if they hold nothing.
