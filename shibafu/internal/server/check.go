@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -14,6 +15,9 @@ import (
 	"shibafu.dev/step5-manifest/repo"
 )
 
+// errUnsettled says that a store cannot be judged by looking at it.
+var errUnsettled = errors.New("the last server did not end in good order, and its journal was not played yet: start a server, or use --repair, and check again")
+
 // Check reads the store through and hands each fault to report, with whether it
 // was mended. The summary is one line. Without repair it may run beside a server.
 func Check(ctx context.Context, config *Config, repair bool, report func(fault string, mended bool)) (summary string, err error) {
@@ -24,9 +28,12 @@ func Check(ctx context.Context, config *Config, repair bool, report func(fault s
 	if _, err := os.Stat(root); err != nil { // dir.Open would make it
 		return "", err
 	}
-	open := dir.OpenReadOnly
-	if repair {
-		open = dir.Open
+	open := dir.Open
+	if !repair {
+		open = dir.OpenReadOnly
+		if unsettled, err := dir.Unsettled(root); err != nil || unsettled {
+			return "", cmp.Or(err, errUnsettled)
+		}
 	}
 	files, err := open(root)
 	if err != nil {

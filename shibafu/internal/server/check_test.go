@@ -228,3 +228,23 @@ func checkFaulty(t *testing.T, root, d string, err error, report func(string, bo
 	_, err = checkBlobs(t.Context(), faulty, cas.New(faulty, cas.Distribution), true, report)
 	return err
 }
+
+// What a server left that died is not judged before another has started, or repair
+// has played its journal.
+func TestCheckAfterDeath(t *testing.T) {
+	root, dead := t.TempDir(), filepath.Join(t.TempDir(), "dead")
+	start(t, root).push(t, "a", "v1", "blob")
+	check(t, root, false, "2 blobs read, 0 faults")
+	if err := os.CopyFS(dead, os.DirFS(root)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(dead, "repositories")); err != nil { // the power was cut too
+		t.Fatal(err)
+	}
+	if _, err := Check(t.Context(), settings(t, dead), false, nil); !errors.Is(err, errUnsettled) {
+		t.Errorf("Check: %v", err)
+	}
+	check(t, dead, true, "2 blobs read, 0 faults")
+	check(t, dead, false, "2 blobs read, 0 faults")
+	start(t, dead).want(t, 200, "blob", "GET", "/v2/a/blobs/"+sum("blob"), "")
+}

@@ -64,8 +64,7 @@ func Open(root string) (*Bucket, error) {
 		return nil, err
 	}
 	b.disk = newDisk(b.lock)
-	journals := [2]string{b.path(bucket.UploadsFolder + "/.journal-0"), b.path(bucket.UploadsFolder + "/.journal-1")}
-	b.journal = newJournal(b.disk, journals)
+	b.journal = newJournal(b.disk, journalNames(b.root))
 	if err := b.recover(); err != nil {
 		b.lock.Close()
 		return nil, err
@@ -99,8 +98,16 @@ func (b *Bucket) Close() error {
 // SoleWriter is true for the holder of the lock.
 func (b *Bucket) SoleWriter() bool { return b.lock != nil }
 
+// lockFile is in the folder of uploads.
+const lockFile = "/.lock"
+
+func journalNames(root string) [2]string {
+	name := root + "/" + bucket.UploadsFolder + "/.journal-"
+	return [2]string{name + "0", name + "1"}
+}
+
 func (b *Bucket) takeLock() error {
-	f, err := os.OpenFile(b.path(bucket.UploadsFolder+"/.lock"), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(b.path(bucket.UploadsFolder+lockFile), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
 	}

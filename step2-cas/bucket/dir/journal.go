@@ -218,7 +218,9 @@ func (j *journal) close() error {
 		}
 		errs = append(errs, f.Close())
 		if j.failed == nil && f.end == 0 {
-			errs = append(errs, os.Remove(j.names[i]))
+			if err := os.Remove(j.names[i]); !missing(err) {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)

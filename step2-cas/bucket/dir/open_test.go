@@ -63,6 +63,30 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
+// A store is unsettled when its writer has died with something in the journal, until
+// the next one.
+func TestUnsettled(t *testing.T) {
+	root := t.TempDir()
+	look := func(when string, want bool) {
+		t.Helper()
+		if got, err := Unsettled(root); got != want || err != nil {
+			t.Errorf("%s: %t, %v", when, got, err)
+		}
+	}
+	look("nothing", false)
+	b, _ := open(t, root)
+	look("new", false)
+	write(t, b, set("k", "x"))
+	look("in use", false)
+	die(b)
+	look("dead", true)
+	b, _ = open(t, root)
+	look("in use again", false)
+	write(t, b, set("k", "y"))
+	b.Close()
+	look("closed", false)
+}
+
 // What a process was staging when it died is of no use to the next one.
 func TestLeftoversGo(t *testing.T) {
 	root := t.TempDir()

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
+	"syscall"
 
 	"shibafu.dev/step2-cas/bucket"
 )
@@ -47,6 +49,28 @@ func (b *Bucket) recover() error {
 	}
 	// Or a journal that has been played might come back after a newer one was begun.
 	return b.disk.folder(b.path(bucket.UploadsFolder))
+}
+
+// Unsettled tells whether the process that wrote to the folder root has died, and none
+// has opened it since: what is in its journal may not be in its files.
+func Unsettled(root string) (bool, error) {
+	folder := filepath.Join(root, bucket.UploadsFolder)
+	lock, err := os.Open(folder + lockFile)
+	if missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer lock.Close()
+	switch err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	ops, err := readJournal(journalNames(root))
+	return len(ops) > 0, err
 }
 
 // replay makes the files as the journal says; with again also those that are so
