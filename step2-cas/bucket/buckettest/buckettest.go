@@ -115,6 +115,13 @@ func testObjects(t *testing.T, b bucket.Bucket) {
 		t.Fatal(err)
 	}
 	put(t, b, "a/b", "and a folder a key")
+
+	last := bucket.Change{Key: "tag", Data: []byte("manifest"), Last: true}
+	if err := b.Write(ctx, last, bucket.Change{Key: "manifest", Data: []byte("{}")}); err != nil {
+		t.Fatal(err)
+	}
+	want(t, b, "manifest", "{}")
+	want(t, b, "tag", "manifest")
 }
 
 func testKeys(t *testing.T, b bucket.Bucket) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -105,6 +106,37 @@ func TestPowerCut(t *testing.T) {
 				tt.kept = []string{"a", "b", "c", "d", "a/x", "link"}
 			}
 		})
+	}
+}
+
+// A key may have become a folder, or the other way round, and the disk may know of it
+// or not.
+func TestKeyAndFolder(t *testing.T) {
+	for _, tt := range []struct {
+		name, first, second string
+	}{
+		{"a key became a folder", "a/b", "a/b/c"},
+		{"a folder became a key", "a/b/c", "a/b"},
+	} {
+		for what, lose := range map[string]func(b *Bucket){
+			"died": die,
+			"power cut": func(b *Bucket) {
+				die(b)
+				os.RemoveAll(b.path("a"))
+				os.MkdirAll(filepath.Dir(b.path(tt.first)), 0o755)
+				os.WriteFile(b.path(tt.first), []byte("1"), 0o644)
+			},
+		} {
+			b, _ := open(t, t.TempDir())
+			write(t, b, set(tt.first, "1"))
+			write(t, b, del(tt.first))
+			write(t, b, set(tt.second, "2"))
+			lose(b)
+			b, _ = open(t, b.root)
+			if got := content(t, b); !maps.Equal(got, map[string]string{tt.second: "2"}) {
+				t.Errorf("%s, %s: %v", tt.name, what, got)
+			}
+		}
 	}
 }
 

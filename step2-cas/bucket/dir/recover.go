@@ -80,9 +80,19 @@ func (b *Bucket) replay(again bool) error {
 	if err != nil {
 		return err
 	}
+	// What is removed goes first: it may be in the way of another's folder, or be one.
 	for _, o := range ops {
-		if err := b.redo(o, again); err != nil {
-			return err
+		if o.kind == opRemove {
+			if err := b.redo(o, again); err != nil {
+				return err
+			}
+		}
+	}
+	for _, o := range ops {
+		if o.kind != opRemove {
+			if err := b.redo(o, again); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -151,8 +161,9 @@ func (b *Bucket) redo(o op, again bool) error {
 		}
 		return b.rename(from, target)
 	case opRemove:
-		if err := os.Remove(target); err != nil && !missing(err) {
-			return classify(err)
+		err := syscall.Unlink(target)
+		if err != nil && err != syscall.EISDIR && !missing(err) {
+			return &os.PathError{Op: "unlink", Path: target, Err: err}
 		}
 		b.prune(path.Dir(target))
 		return nil
