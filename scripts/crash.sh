@@ -92,11 +92,11 @@ broken() {
 		's/^\t\tfolder: .*/\t\tfolder: func(string) error { return nil },/' \
 		's/^\t\tall: .*/\t\tall: func() error { return nil },/'
 	must_fail never-synced "$1" random "syncs nothing"
-	wrong answers-early "$store/journal.go" \
-		's/^\tif err := j.disk.data(f.File); err != nil {$/go j.disk.data(f.File)\nif err := error(nil); err != nil {/'
+	wrong answers-early "$store/journal/journal.go" \
+		's/^\tif err := j.sync(f.File); err != nil {$/go j.sync(f.File)\nif err := error(nil); err != nil {/'
 	must_fail answers-early "$1" ack "answers before what it wrote is durable"
 	wrong shows-early "$store/checkpoint.go" \
-		's/^\tif end, err = b.journal.commit(r); err != nil {$/if err := apply(); err != nil {\nreturn true, 0, err\n}\n&/' \
+		's/^\tif end, err = b.journal.Commit(r); err != nil {$/if err := apply(); err != nil {\nreturn true, 0, err\n}\n&/' \
 		's/^\treturn true, end, apply()$/return true, end, nil/'
 	must_fail shows-early "$1" sight "shows others what is not durable yet"
 }

@@ -40,8 +40,8 @@ func (b *Bucket) commit(r record, apply func() error) (committed bool, err error
 func (b *Bucket) commitOnce(r record, apply func() error) (committed bool, end int64, err error) {
 	b.changing.RLock()
 	defer b.changing.RUnlock()
-	if end, err = b.journal.commit(r); err != nil {
-		return false, end, err
+	if end, err = b.journal.Commit(r); err != nil {
+		return false, end, classify(err)
 	}
 	return true, end, apply()
 }
@@ -72,11 +72,11 @@ func (b *Bucket) settle() {
 func (b *Bucket) rest() bool {
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	if !b.journal.empty() {
+	if !b.journal.Empty() {
 		return false
 	}
 	b.scheduled.Store(false)
-	return b.journal.trim() == nil
+	return b.journal.Trim() == nil
 }
 
 // checkpoint makes durable, where it belongs, all that the journal tells of by now.
@@ -94,7 +94,7 @@ func (b *Bucket) checkpointAlone() error {
 		return os.ErrClosed
 	}
 	b.changing.Lock()
-	old, ok := b.journal.switchOver()
+	old, ok := b.journal.SwitchOver()
 	b.changing.Unlock()
 	if !ok {
 		return nil
@@ -105,14 +105,18 @@ func (b *Bucket) checkpointAlone() error {
 	if err != nil {
 		// Bytes were lost, perhaps another program's. All that may have been ours is
 		// written again.
-		if err = b.replay(true); err == nil {
+		var payloads [][]byte
+		if payloads, err = b.journal.Payloads(); err == nil {
+			err = b.play(payloads, true)
+		}
+		if err == nil {
 			err = b.disk.all()
 		}
 	}
 	if err != nil {
-		return b.journal.fail(err)
+		return b.journal.Fail(err)
 	}
-	b.journal.release(old)
+	b.journal.Release(old)
 	return nil
 }
 
@@ -122,15 +126,13 @@ func (b *Bucket) void() error {
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	if err := b.disk.all(); err != nil {
-		return b.journal.fail(err)
+		return b.journal.Fail(err)
 	}
-	b.journal.release(0)
-	b.journal.release(1)
-	return b.journal.trim()
+	return b.journal.Trim()
 }
 
 // makeRoom gives back the room that the journal takes, and tells whether that was
 // any.
 func (b *Bucket) makeRoom() bool {
-	return b.journal.spare() > 0 && b.checkpoint() == nil && b.rest()
+	return b.journal.Spare() > 0 && b.checkpoint() == nil && b.rest()
 }

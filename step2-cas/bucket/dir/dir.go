@@ -1,7 +1,7 @@
 // Package dir is a bucket in a folder: one file a key. Where to begin reading:
-// write.go has the phases of a write; journal.go is what makes it durable, record.go
+// write.go has the phases of a write; package journal makes it durable, record.go is
 // what stands in there, checkpoint.go empties it and recover.go plays it after a
-// crash; upload.go receives bytes, state.go is what it keeps beside them; read.go
+// crash; upload.go receives bytes, append.go and state.go are parts of that; read.go
 // reads.
 //
 // The folder "uploads" is the bucket's own: it holds the open uploads, the files that
@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"shibafu.dev/step2-cas/bucket"
+	"shibafu.dev/step2-cas/bucket/dir/journal"
 )
 
 // ErrLocked says that another process writes to the folder.
@@ -41,7 +42,7 @@ type Bucket struct {
 	stamped atomic.Int64  // the last stamp given out
 	inUse   sync.Map      // IDs of open uploads
 	disk    *disk
-	journal *journal
+	journal *journal.Journal
 
 	// changing is held for reading from before a record goes into the journal until
 	// what it tells of is so.
@@ -64,12 +65,10 @@ func Open(root string) (*Bucket, error) {
 		return nil, err
 	}
 	b.disk = newDisk(b.lock)
-	b.journal = newJournal(b.disk, journalNames(b.root))
 	if err := b.recover(); err != nil {
 		b.lock.Close()
 		return nil, err
 	}
-	b.journal.begin()
 	return b, nil
 }
 
@@ -92,7 +91,7 @@ func (b *Bucket) Close() error {
 	defer b.settling.Unlock()
 	err := b.checkpointAlone()
 	b.closed = true
-	return errors.Join(err, b.journal.close(), b.lock.Close())
+	return errors.Join(err, b.journal.Close(), b.lock.Close())
 }
 
 // SoleWriter is true for the holder of the lock.
@@ -101,9 +100,9 @@ func (b *Bucket) SoleWriter() bool { return b.lock != nil }
 // lockFile is in the folder of uploads.
 const lockFile = "/.lock"
 
-func journalNames(root string) [2]string {
+func journalNames(root string) journal.Names {
 	name := root + "/" + bucket.UploadsFolder + "/.journal-"
-	return [2]string{name + "0", name + "1"}
+	return journal.Names{name + "0", name + "1"}
 }
 
 func (b *Bucket) takeLock() error {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"shibafu.dev/step2-cas/bucket"
+	"shibafu.dev/step2-cas/bucket/dir/journal"
 )
 
 // Each write is tried with its first sync failing, then its second, until there
@@ -213,34 +214,33 @@ func TestFullMakesRoom(t *testing.T) {
 	d.arm(1, full("write"))
 	write(t, b, set("k", long))
 	wantContent(t, b, map[string]string{"before": long[:inline], "k": long})
-	if fi, err := os.Stat(b.journal.names[0]); err != nil || fi.Size() != reserve {
+	if fi, err := os.Stat(journalNames(b.root)[0]); err != nil || fi.Size() != journal.Reserve {
 		t.Errorf("the journal takes %d bytes, %v", fi.Size(), err)
 	}
 }
 
-// The journal is /dev/full, on which every write really fails.
-func TestFullJournal(t *testing.T) {
+// Where the journal cannot be written to, nothing has happened.
+func TestNoJournal(t *testing.T) {
 	b, _ := open(t, t.TempDir())
-	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
+	good := b.journal
+	folder := t.TempDir()
+	closed, _, err := journal.Open(journal.Names{folder + "/0", folder + "/1"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.journal.files[0].File = full
-	if err := b.Write(t.Context(), set("k", "x")); !errors.Is(err, bucket.ErrFull) {
-		t.Errorf("Write: %v", err)
-	}
+	closed.Close()
+	b.journal = closed
 	u := createUpload(t, b, "one")
-	if err := u.Save(t.Context(), []byte("s")); !errors.Is(err, bucket.ErrFull) {
-		t.Errorf("Save: %v", err)
+	err = b.Write(t.Context(), bucket.Change{Key: "blob", From: u}, set("k", "x"))
+	if !errors.Is(err, os.ErrClosed) {
+		t.Errorf("Write: %v", err)
 	}
 	wantContent(t, b, map[string]string{})
 	wantNothingStaged(t, b)
-	full.Close()
-	b.journal.files[0].File = nil // there is room again
-	save(t, u, "s")
+	b.journal = good
 	appendTo(t, u, " two")
-	write(t, b, bucket.Change{Key: "k", From: u})
-	wantContent(t, b, map[string]string{"k": "one two"})
+	write(t, b, bucket.Change{Key: "blob", From: u}, set("k", "x"))
+	wantContent(t, b, map[string]string{"blob": "one two", "k": "x"})
 }
 
 // The upload's data is /dev/full.

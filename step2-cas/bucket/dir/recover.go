@@ -11,20 +11,33 @@ import (
 	"syscall"
 
 	"shibafu.dev/step2-cas/bucket"
+	"shibafu.dev/step2-cas/bucket/dir/journal"
 )
-
-// errGap says that the journal's two files do not follow each other, so that one of
-// them must have lost what it held.
-var errGap = errors.New("dir: the journal is damaged: records are missing between its files")
 
 // recover makes of what an earlier process left what it would have made: it plays
 // the journal, removes what was on its way without having been committed, and makes
 // the rest durable, as the process may have died over doing so.
 func (b *Bucket) recover() error {
+	var payloads [][]byte
+	var err error
+	// The disk is looked up when it is asked, as tests put another in its place.
+	b.journal, payloads, err = journal.Open(journalNames(b.root), func(f *os.File) error { return b.disk.data(f) })
+	if err != nil {
+		return classify(err)
+	}
+	if err := b.settleJournal(payloads); err != nil {
+		b.journal.Fail(err)
+		b.journal.Close()
+		return err
+	}
+	return nil
+}
+
+func (b *Bucket) settleJournal(payloads [][]byte) error {
 	if err := os.MkdirAll(b.path(stagingFolder), 0o755); err != nil {
 		return classify(err)
 	}
-	if err := b.replay(false); err != nil {
+	if err := b.play(payloads, false); err != nil {
 		return fmt.Errorf("playing the journal: %w", err)
 	}
 	if err := b.removeUnsaved(); err != nil {
@@ -36,19 +49,7 @@ func (b *Bucket) recover() error {
 	if err := b.disk.all(); err != nil {
 		return err
 	}
-	removed := false
-	for _, name := range b.journal.names {
-		err := os.Remove(name)
-		if err != nil && !missing(err) {
-			return err
-		}
-		removed = removed || err == nil
-	}
-	if !removed {
-		return nil
-	}
-	// Or a journal that has been played might come back after a newer one was begun.
-	return b.disk.folder(b.path(bucket.UploadsFolder))
+	return b.journal.Trim()
 }
 
 // Unsettled tells whether the process that wrote to the folder root has died, and none
@@ -69,14 +70,14 @@ func Unsettled(root string) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	ops, err := readJournal(journalNames(root))
-	return len(ops) > 0, err
+	payloads, err := journal.Read(journalNames(root))
+	return len(payloads) > 0, err
 }
 
-// replay makes the files as the journal says; with again also those that are so
-// already. It does not matter how often it is done.
-func (b *Bucket) replay(again bool) error {
-	ops, err := readJournal(b.journal.names)
+// play makes the files as the records of the journal say; with again also those that
+// are so already. It does not matter how often it is done.
+func (b *Bucket) play(payloads [][]byte, again bool) error {
+	ops, err := lastWords(payloads)
 	if err != nil {
 		return err
 	}
@@ -98,33 +99,11 @@ func (b *Bucket) replay(again bool) error {
 	return nil
 }
 
-// readJournal returns what is to become of each path: only the last word on a path
+// lastWords returns what is to become of each path. Only the last word on a path
 // counts, as the bytes that an earlier one moved there may be gone.
-func readJournal(names [2]string) (map[string]op, error) {
-	var first [2]uint64
-	var payloads [2][][]byte
-	for i, name := range names {
-		raw, err := os.ReadFile(name)
-		if err != nil && !missing(err) {
-			return nil, err
-		}
-		first[i], payloads[i] = readRecords(raw)
-	}
-	older, newer := 0, 1
-	if len(payloads[0]) == 0 || len(payloads[1]) > 0 && first[1] < first[0] {
-		older, newer = 1, 0
-	}
-	if len(payloads[newer]) > 0 {
-		// The older one may end with records for which there was no room and no sync, and
-		// whose numbers were used again.
-		before := first[newer] - first[older]
-		if before > uint64(len(payloads[older])) {
-			return nil, errGap
-		}
-		payloads[older] = payloads[older][:before]
-	}
+func lastWords(payloads [][]byte) (map[string]op, error) {
 	last := map[string]op{}
-	for _, payload := range append(payloads[older], payloads[newer]...) {
+	for _, payload := range payloads {
 		ops, err := record(payload).ops()
 		if err != nil {
 			return nil, err

@@ -119,7 +119,7 @@ func TestSettles(t *testing.T) {
 		d.arm(0, nil)
 		time.Sleep(settleAfter) // by the fake clock
 		synctest.Wait()
-		if want := []string{"all", "journal"}; !slices.Equal(d.syncs, want) || !b.journal.empty() {
+		if want := []string{"all", "journal"}; !slices.Equal(d.syncs, want) || !b.journal.Empty() {
 			t.Errorf("it syncs %v", d.syncs)
 		}
 		write(t, b, set("b", "2"))
@@ -143,7 +143,7 @@ func TestFullJournalSettlesAtOnce(t *testing.T) {
 		}
 		write(t, b, changes...)
 		synctest.Wait()
-		if !b.journal.empty() {
+		if !b.journal.Empty() {
 			t.Error("no checkpoint was made")
 		}
 		b.Close()

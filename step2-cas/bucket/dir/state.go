@@ -8,6 +8,8 @@ import (
 	"shibafu.dev/step2-cas/bucket"
 )
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 // errDamaged says that an upload cannot be taken up: its state is unreadable, or
 // vouches for bytes that are not there, be it that they were published by a
 // process that died before it could say so. What is left of it is removed.
