@@ -114,7 +114,10 @@ func (m *Manager) open(ctx context.Context, s *session) (*cas.Writer, error) {
 	if s.saved {
 		return m.store.OpenWriter(ctx, s.id)
 	}
-	return m.store.NewWriter(ctx, s.id, s.algorithm, s.note.encode())
+	m.mu.Lock()
+	note := s.note.encode()
+	m.mu.Unlock()
+	return m.store.NewWriter(ctx, s.id, s.algorithm, note)
 }
 
 // save keeps what w took in, whatever became of the request that sent it.
