@@ -34,7 +34,7 @@ func readAhead(ctx context.Context, r io.Reader) *ahead {
 		done: make(chan struct{}),
 	}
 	for range aheadBlocks {
-		a.free <- make([]byte, aheadSize)
+		a.free <- nil // made when it is needed, which it is not for a small layer
 	}
 	go a.run(ctx, r)
 	return a
@@ -49,6 +49,9 @@ func (a *ahead) run(ctx context.Context, r io.Reader) {
 		case <-ctx.Done():
 			a.full <- block{err: ctx.Err()} // has room for one more than there are buffers
 			return
+		}
+		if b.buf == nil {
+			b.buf = make([]byte, aheadSize)
 		}
 		for b.n < len(b.buf) && b.err == nil {
 			var n int

@@ -7,8 +7,9 @@
 // and where it is verified and measured; name.go says which names are refused;
 // tree.go is the folder that nothing leaves, at.go the system calls that this rests
 // on; unpack.go, node.go and meta.go put one entry there, whiteout.go what removes;
-// merge.go lays one layer over others; apply.go has Unpack and Flatten, which
-// publish the result. make.go, folder.go and gzip.go are the way back.
+// merge.go lays one layer over others; apply.go has Unpack and Flatten, and
+// staging.go gives what they made its name once it is durable. make.go, folder.go
+// and gzip.go are the way back.
 //
 // Source: OCI image specification, layer.md.
 package layer

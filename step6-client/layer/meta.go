@@ -61,7 +61,7 @@ func (u *unpacker) chown(h *tar.Header, change func(uid, gid int) error) error {
 		return fmt.Errorf("owner %d:%d: %w", h.Uid, h.Gid, err)
 	}
 	if !isID(uid) || !isID(gid) {
-		return fmt.Errorf("owner %d:%d is mapped to %d:%d, which is none", h.Uid, h.Gid, uid, gid)
+		return fmt.Errorf("owner %d:%d is mapped to %d:%d: %w", h.Uid, h.Gid, uid, gid, syscall.EINVAL)
 	}
 	if err := change(uid, gid); err != nil {
 		return fmt.Errorf("owner %d:%d, here %d:%d: %w", h.Uid, h.Gid, uid, gid, err)

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"archive/tar"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -99,24 +100,25 @@ func (u *unpacker) putFile(parent int, base string, h *tar.Header, body io.Reade
 	return u.describe(fd, h)
 }
 
-// fill writes the content of a file. The holes of a sparse one stay holes.
+// fill writes the content of a file.
 func (u *unpacker) fill(fd int, h *tar.Header, body io.Reader) error {
-	sparse := isSparse(h)
-	var size, hole int64
+	write := writeAt
+	if isSparse(h) {
+		if err := syscall.Ftruncate(fd, h.Size); err != nil {
+			return err
+		}
+		write = writeData
+	}
+	var size int64
 	for {
 		n, err := body.Read(u.buf)
 		if over := u.meter.content(n); over != nil {
 			return over
 		}
-		size += int64(n)
-		if sparse && isZero(u.buf[:n]) {
-			hole += int64(n)
-		} else if n > 0 {
-			if err := writeAt(fd, u.buf[:n], size-int64(n)); err != nil {
-				return err
-			}
-			hole = 0
+		if err := write(fd, u.buf[:n], size); err != nil {
+			return err
 		}
+		size += int64(n)
 		if err == io.EOF {
 			break
 		}
@@ -127,20 +129,25 @@ func (u *unpacker) fill(fd int, h *tar.Header, body io.Reader) error {
 	if size != h.Size {
 		return invalid("%d bytes of content, not %d", size, h.Size)
 	}
-	if hole > 0 {
-		return syscall.Ftruncate(fd, size)
+	return nil
+}
+
+// writeData writes b without its zeros, page by page, so that holes stay holes.
+func writeData(fd int, b []byte, offset int64) error {
+	const page = 4096
+	for len(b) > 0 {
+		n := min(len(b), page-int(offset%page))
+		if !isZero(b[:n]) {
+			if err := writeAt(fd, b[:n], offset); err != nil {
+				return err
+			}
+		}
+		b, offset = b[n:], offset+int64(n)
 	}
 	return nil
 }
 
-func isZero(b []byte) bool {
-	for _, c := range b {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
-}
+func isZero(b []byte) bool { return bytes.Count(b, []byte{0}) == len(b) }
 
 func writeAt(fd int, b []byte, offset int64) error {
 	for len(b) > 0 {

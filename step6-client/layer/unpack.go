@@ -14,7 +14,7 @@ type unpacker struct {
 	tree     *tree
 	meter    *meter
 	limits   Limits
-	overlay  string // the attribute that makes a folder opaque; "" to keep that in marks
+	overlay  string // what overlayfs's attributes start with; "" to keep in marks what they say
 	marks    map[uint64]mark
 	removals bool // whether the layer removes anything
 	owner    func(uid, gid int) (int, int, error)

@@ -15,11 +15,15 @@ import (
 // attribute: trusted.overlay.opaque, or, where nobody may set that,
 // user.overlay.opaque, which overlayfs reads if mounted with userxattr.
 //
+// Where a folder has nothing below it, overlayfs lists it as it stands, whiteouts
+// and all, as names that cannot be opened; unless the folder has an attribute
+// "origin", as those have that it wrote itself.
+//
 // Source: the kernel's Documentation/filesystems/overlayfs.rst, "whiteouts and
 // opaque directories" and "User xattr".
 const (
-	opaqueTrusted = "trusted.overlay.opaque"
-	opaqueUser    = "user.overlay.opaque"
+	overlayTrusted = "trusted.overlay."
+	overlayUser    = "user.overlay."
 )
 
 func isWhiteout(st syscall.Stat_t) bool {
@@ -33,7 +37,10 @@ func (u *unpacker) hide(parent int, name string) error {
 	st, err := lstatat(parent, name)
 	switch {
 	case errors.Is(err, syscall.ENOENT):
-		return syscall.Mknodat(parent, name, syscall.S_IFCHR, 0)
+		if err := syscall.Mknodat(parent, name, syscall.S_IFCHR, 0); err != nil {
+			return err
+		}
+		return u.tell(parent, "origin", "")
 	case err != nil:
 		return err
 	case st.Mode&syscall.S_IFMT != syscall.S_IFDIR:
@@ -55,11 +62,19 @@ func (u *unpacker) hideAll(parent int) error {
 
 func (u *unpacker) makeOpaque(fd int) error {
 	u.removals = true
-	if u.overlay == "" {
-		return u.mark(fd, func(m mark) mark { return m | opaque })
+	if err := u.mark(fd, func(m mark) mark { return m | opaque }); err != nil {
+		return err
 	}
-	if err := setxattr(fd, u.overlay, []byte("y")); err != nil {
-		return fmt.Errorf("setting %s: %w", u.overlay, err)
+	return u.tell(fd, "opaque", "y")
+}
+
+// tell tells overlayfs something about the folder fd.
+func (u *unpacker) tell(fd int, what, value string) error {
+	if u.overlay == "" {
+		return nil
+	}
+	if err := setxattr(fd, u.overlay+what, []byte(value)); err != nil {
+		return fmt.Errorf("setting %s%s: %w", u.overlay, what, err)
 	}
 	return nil
 }
@@ -73,8 +88,8 @@ func Opaque(folder string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
-	for _, name := range []string{opaqueTrusted, opaqueUser} {
-		value, err := getxattr(int(f.Fd()), name)
+	for _, name := range []string{overlayTrusted, overlayUser} {
+		value, err := getxattr(int(f.Fd()), name+"opaque")
 		if err != nil {
 			return false, &os.PathError{Op: "getxattr", Path: folder, Err: err}
 		}
