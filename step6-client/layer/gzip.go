@@ -15,6 +15,9 @@ import (
 // on it, so it is the same on every machine.
 const pieceSize = 1 << 20
 
+// mostWriters bounds the memory, of which each takes some MiB.
+const mostWriters = 8
+
 // gzipWriter writes one gzip member, which takes as many processors as there are
 // to compress: each piece is a run of deflate blocks that ends at a whole byte, so
 // pieces that follow one another are one stream to every reader. A piece does not
@@ -46,7 +49,7 @@ type piece struct {
 // newGzipWriter starts a member of that level of compression, 1 to 9. Close must be
 // called, also after an error.
 func newGzipWriter(w io.Writer, level int) *gzipWriter {
-	n := runtime.GOMAXPROCS(0) + 1
+	n := min(runtime.GOMAXPROCS(0), mostWriters) + 1 // one more, to be filled meanwhile
 	z := &gzipWriter{w: w, level: level, each: pieceSize, free: make(chan *piece, n), order: make(chan *piece, n), done: make(chan error, 1)}
 	for range n {
 		z.free <- &piece{ready: make(chan error, 1)}

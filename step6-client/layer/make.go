@@ -184,7 +184,7 @@ func (m *maker) addTar(ctx context.Context, r io.Reader) error {
 		if err == io.EOF {
 			return nil
 		}
-		if err != nil && h == nil {
+		if err != nil && !errors.Is(err, tar.ErrInsecurePath) { // as in unpacker.run
 			return &Error{Err: classify(err)}
 		}
 		if err := m.addEntry(ctx, h, tr); err != nil {

@@ -1,6 +1,8 @@
 package layer_test
 
 import (
+	"archive/tar"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -146,4 +148,41 @@ func compareWithOverlay(t *testing.T, scripts []string, userXattr bool) {
 		t.Errorf("flat\n%s\nthe overlay shows\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	h.check("0", "1", "2", "empty", "root")
+}
+
+// A disk that is full says so, and gets back what was unpacked until then.
+func TestDiskIsFull(t *testing.T) {
+	const variable = "LAYER_TEST_FULL"
+	if os.Getenv(variable) == "" {
+		again(t, userNamespace(), variable, "-test.run=^TestDiskIsFull$")
+		return
+	}
+	h := newHost(t)
+	if err := syscall.Mount("tmpfs", h.store, "tmpfs", 0, "size=256k"); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Unmount(h.store, 0)
+	o := layer.Options{UserXattr: true}
+	large := plain(archive(t, "f a 1\nf large "+strings.Repeat("x", 1<<20)))
+	if err := layer.Unpack(t.Context(), h.target(), large, o); !errors.Is(err, syscall.ENOSPC) || errors.Is(err, layer.ErrInvalid) {
+		t.Errorf("Unpack: %v", err)
+	}
+	h.check()
+	if err := layer.Unpack(t.Context(), h.target(), plain(archive(t, "f a 1")), o); err != nil {
+		t.Errorf("what fits: %v", err)
+	}
+	h.check("root")
+}
+
+// Root of a user namespace has only the users that it was given; an image has all.
+func TestOwnerInUserNamespace(t *testing.T) {
+	const variable = "LAYER_TEST_OWNER"
+	if os.Getenv(variable) == "" {
+		again(t, userNamespace(), variable, "-test.run=^TestOwnerInUserNamespace$")
+		return
+	}
+	raw := entries(t, tar.Header{Typeflag: tar.TypeReg, Name: "a", Uid: 1234, Gid: 5678})
+	newHost(t).refuses(plain(raw), layer.Options{UserXattr: true}, syscall.EINVAL, `entry "a": owner 1234:5678, here 1234:5678: invalid argument`)
+	h := unpack(t, raw, layer.Options{Owner: func(uid, gid int) (int, int, error) { return 0, 0, nil }})
+	wantTree(t, h.target(), "f a")
 }

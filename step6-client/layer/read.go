@@ -29,6 +29,7 @@ type Blob struct {
 type stream struct {
 	blob   io.Closer
 	source *source
+	end    func() // of decompression
 	ahead  *ahead
 	tar    io.Reader // fails in place of io.EOF where the bytes are not those of the diff ID
 	meter  *meter
@@ -45,33 +46,39 @@ func openStream(ctx context.Context, b Blob, l Limits) (*stream, error) {
 	}
 	src := &source{ctx: ctx, r: digest.NewReader(blob, b.Descriptor.Digest), size: b.Descriptor.Size}
 	s := &stream{blob: blob, source: src, meter: &meter{limits: l, in: &src.n}, cancel: cancel}
-	r, err := decompress(ctx, b.Descriptor.MediaType, src)
+	r, end, err := decompress(ctx, b.Descriptor.MediaType, src)
 	if err != nil {
 		s.close()
 		return nil, err
 	}
+	s.end = end
 	s.ahead = readAhead(ctx, r)
 	s.tar = &measured{digest.NewReader(s.ahead, b.DiffID), s.meter}
 	return s, nil
 }
 
 // decompress reads what src holds by the layer's media type alone. What the bytes
-// look like is not asked: other programs may see something else in them.
-func decompress(ctx context.Context, mediaType string, src *source) (io.Reader, error) {
+// look like is not asked: other programs may see something else in them. The caller
+// calls end when nothing more is read.
+func decompress(ctx context.Context, mediaType string, src *source) (r io.Reader, end func(), err error) {
 	switch mediaType {
 	case oci.MediaTypeImageLayer, oci.MediaTypeImageLayerNonDistributable, oci.MediaTypeDockerLayer, oci.MediaTypeDockerForeignLayer:
-		return src, nil
+		return src, func() {}, nil
 	case oci.MediaTypeImageLayerGzip, oci.MediaTypeImageLayerNonDistributableGzip, oci.MediaTypeDockerLayerGzip, oci.MediaTypeDockerForeignLayerGzip:
 		// All members are read, and what follows them must be one.
 		r, err := gzip.NewReader(bufio.NewReaderSize(src, 64<<10))
 		if err == io.EOF {
-			return nil, invalid("gzip: not even a header")
+			err = invalid("gzip: not even a header")
 		}
-		return r, err
+		return r, func() {}, err
 	case oci.MediaTypeImageLayerZstd, oci.MediaTypeImageLayerNonDistributableZstd, oci.MediaTypeDockerLayerZstd:
-		return zstdReader(ctx, src)
+		z, err := startZstd(ctx, src)
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, func() { z.wait() }, nil
 	}
-	return nil, fmt.Errorf("%w: media type %.100q", ErrMediaType, mediaType)
+	return nil, nil, fmt.Errorf("%w: media type %.100q", ErrMediaType, mediaType)
 }
 
 // finish reads what is left once the archive has ended, so that all of the blob
@@ -99,6 +106,7 @@ func (s *stream) close() {
 	s.cancel()
 	if s.ahead != nil {
 		<-s.ahead.done // it reads the blob
+		s.end()
 	}
 	s.blob.Close()
 }

@@ -31,6 +31,19 @@ func list(t *testing.T, dir string) (names []string) {
 	return names
 }
 
+// As long as it is not complete nobody else gets at it: there may be setuid files,
+// whose owner is not set yet.
+func TestStagingIsClosed(t *testing.T) {
+	s, err := newStaging(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.remove()
+	if info, err := os.Stat(s.path); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
 // Nothing has its name before all of it is on the disk, and whoever is told that it
 // is there finds it after a power cut.
 func TestPublishOrder(t *testing.T) {

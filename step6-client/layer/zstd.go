@@ -10,15 +10,18 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
+	"time"
 )
 
 // zstdMemory bounds the window, and with it the memory of the program. It is what
 // the program itself takes for the most, and what its level 22 makes.
 const zstdMemory = "--memory=128MB"
 
-// zstdReader decompresses src by the program zstd: the standard library cannot.
-// The program gets no environment, and its input only through a pipe.
-func zstdReader(ctx context.Context, src *source) (io.Reader, error) {
+// startZstd decompresses src by the program zstd: the standard library cannot. The
+// program gets no environment, and its input only through a pipe. It ends with ctx;
+// the caller calls wait in any case.
+func startZstd(ctx context.Context, src *source) (*zstd, error) {
 	program, err := exec.LookPath("zstd")
 	if err != nil {
 		return nil, ErrNoZstd
@@ -33,6 +36,8 @@ func zstdReader(ctx context.Context, src *source) (io.Reader, error) {
 	z := &zstd{source: src}
 	z.cmd = exec.CommandContext(ctx, program, "--decompress", "--stdout", "--quiet", zstdMemory)
 	z.cmd.Env, z.cmd.Stdin, z.cmd.Stderr = []string{}, in, &z.said
+	z.cmd.WaitDelay = time.Second // for a blob that hangs although its context has ended
+	z.wait = sync.OnceValue(z.cmd.Wait)
 	if z.out, err = z.cmd.StdoutPipe(); err != nil {
 		return nil, err
 	}
@@ -55,6 +60,7 @@ type zstd struct {
 	source *source
 	out    io.Reader
 	said   bytes.Buffer
+	wait   func() error
 }
 
 // Read reaches the end only if the program says that all was well.
@@ -63,15 +69,15 @@ func (z *zstd) Read(p []byte) (int, error) {
 	if err == nil {
 		return n, nil
 	}
-	wait := z.cmd.Wait()
+	ended := z.wait()
 	var exit *exec.ExitError
 	switch {
 	case z.source.err != nil && z.source.err != io.EOF:
 		return n, z.source.err
-	case errors.As(wait, &exit):
+	case errors.As(ended, &exit):
 		return n, invalid("zstd: %.200s", strings.TrimSpace(z.said.String()))
-	case wait != nil:
-		return n, fmt.Errorf("zstd: %w", wait)
+	case ended != nil:
+		return n, fmt.Errorf("zstd: %w", ended)
 	}
 	return n, err
 }
