@@ -95,3 +95,21 @@ func TestFlattenKeepsFolders(t *testing.T) {
 		`d root/d 755 1700000000`,
 		`f root/d/new 600 1700000000`)
 }
+
+// A folder that was made in passing and is gone says nothing of the next that gets
+// its inode.
+func TestFlattenWhereInodesComeBack(t *testing.T) {
+	h := newHost(t)
+	folder := func(name string, mode int64) tar.Header {
+		return tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: mode}
+	}
+	file := func(name string) tar.Header { return tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o600} }
+	lower := entries(t, folder("b", 0o711), folder("c", 0o711), folder("d", 0o711), file("b/old"), file("c/old"), file("d/old"))
+	upper := entries(t, file("a/1/x"), file("a/2/x"), file("a/.wh..wh..opq"), file("a/1/.wh..wh..opq"), file("a/2/.wh..wh..opq"), file("a"),
+		folder("b", 0o700), folder("c", 0o700), folder("d", 0o700))
+	if err := layer.Flatten(t.Context(), h.target(), []layer.Blob{plain(lower), plain(upper)}, layer.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	wantDescription(t, h.target(), "f a 600 1700000000", "d b 700 1700000000", "f b/old 600 1700000000", "d c 700 1700000000", "f c/old 600 1700000000",
+		"d d 700 1700000000", "f d/old 600 1700000000")
+}

@@ -132,6 +132,8 @@ func TestHostileIsContained(t *testing.T) {
 		{"a hard link to a link to the host, and a file in its place", "s s CANARY/file\nl h s\nf h y", "s s CANARY/file\nf h y"},
 		{"a file, a folder, a link, a file: the last wins", "f a 1\nd a\nf a/b 2\ns a CANARY/file\nf a 3", "f a 3"},
 		{"the same link twice", "f a y\nl b a\nl b a", "f a y\nl b a"},
+		{"through a link that was replaced through itself", "s l .\nd l/l\nf l/x y", "d l opaque\nf l/x y"},
+		{"a hard link to itself by way of a link", "f a y\ns s .\nl s/a a", "f a y\ns s ."},
 		{"a hard link with an absolute target in the layer", "f etc/a y\nl b /etc/a", "d etc\nf b y\nl etc/a b"},
 		{"a hard link in a layer to a symbolic link", "s s x\nl h s", "s h x\nl s h"},
 

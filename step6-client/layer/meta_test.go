@@ -53,13 +53,29 @@ func TestModesAndTimes(t *testing.T) {
 		tar.Header{Typeflag: tar.TypeLink, Name: "d/z", Linkname: "d/suid", Mode: 0o600, ModTime: at(6)}, // says nothing of the file
 		tar.Header{Typeflag: tar.TypeReg, Name: "other/file", Mode: 0o644, ModTime: at(7)},
 		tar.Header{Typeflag: tar.TypeReg, Name: "d/late", Mode: 0o644, ModTime: at(8)},
+		tar.Header{Typeflag: tar.TypeReg, Name: "d/in/passing/file", Mode: 0o644, ModTime: at(9)},
 		tar.Header{Typeflag: tar.TypeReg, Name: "d/bits", Mode: 0o100644, ModTime: at(-1)},
 		tar.Header{Typeflag: tar.TypeReg, Name: "d/future", Mode: 0o644, ModTime: time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)},
 		tar.Header{Typeflag: tar.TypeReg, Name: "d/ancient", Mode: 0o644, ModTime: time.Date(1, 1, 1, 0, 0, 1, 0, time.UTC)},
 	), layer.Options{})
 	wantDescription(t, h.target(),
 		"d d 1777 1", "f d/suid 4755 2", "f d/none 0 3", "s d/link suid 777 4", "p d/pipe 622 5", "l d/z d/suid 4755 2",
-		"d other 755 7", "f other/file 644 7", "f d/late 644 8", "f d/bits 644 -1", "f d/future 644 15032385535", "f d/ancient 644 -2147483648")
+		"d other 755 7", "f other/file 644 7", "f d/late 644 8", "d d/in 755 9", "d d/in/passing 755 9", "f d/in/passing/file 644 9", "f d/bits 644 -1", "f d/future 644 15032385535", "f d/ancient 644 -2147483648")
+}
+
+// What lies in a folder that nobody may write to is unpacked all the same. Root
+// leaves the folder so; a user could not remove it again, and keeps his rights.
+func TestFoldersThatAreClosed(t *testing.T) {
+	h := unpack(t, entries(t,
+		tar.Header{Typeflag: tar.TypeDir, Name: "a/", Mode: 0},
+		tar.Header{Typeflag: tar.TypeReg, Name: "a/b", Mode: 0},
+		tar.Header{Typeflag: tar.TypeDir, Name: "c/", Mode: 0o555},
+		tar.Header{Typeflag: tar.TypeReg, Name: "c/d", Mode: 0o444}), layer.Options{})
+	a, c := "0", "555"
+	if os.Geteuid() != 0 {
+		a, c = "700", "755"
+	}
+	wantDescription(t, h.target(), "d a "+a+" 1700000000", "f a/b 0 1700000000", "d c "+c+" 1700000000", "f c/d 444 1700000000")
 }
 
 // PAX allows times beyond what any clock shows.
