@@ -73,6 +73,9 @@ func (z *gzipWriter) Write(p []byte) (int, error) {
 		if z.cur == nil {
 			z.cur = <-z.free
 		}
+		if z.cur.in == nil {
+			z.cur.in = make([]byte, 0, z.each)
+		}
 		n := min(len(p), z.each-len(z.cur.in))
 		z.cur.in = append(z.cur.in, p[:n]...)
 		p = p[n:]
