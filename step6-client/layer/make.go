@@ -49,7 +49,8 @@ type Made struct {
 // security.capability and user.*; sockets are left out.
 //
 // A file whose name starts with ".wh." cannot be in a layer: ErrInvalid. Errors
-// about a file are an *Error.
+// about a file are an *Error. What compresses better than Limits.Ratio is made all
+// the same, and takes other limits to be unpacked.
 func FromFolder(ctx context.Context, w io.Writer, folder string, o MakeOptions) (Made, error) {
 	return makeLayer(w, o, func(m *maker) error { return m.addFolder(ctx, folder) })
 }
@@ -58,8 +59,8 @@ func FromFolder(ctx context.Context, w io.Writer, folder string, o MakeOptions) 
 // gives the same bytes as in FromFolder. The entries stay in their order, since it
 // means something: a hard link follows its target, and of two entries of one name
 // the last counts. Whiteouts stay whiteouts, an entry for the root is left out, and
-// sparse files lose their holes. What Unpack would refuse is refused: ErrInvalid or
-// ErrLimit in an *Error.
+// sparse files lose their holes. A name, a header or a type that Unpack would refuse
+// is refused: ErrInvalid or ErrLimit in an *Error. Where links lead is not looked at.
 func FromTar(ctx context.Context, w io.Writer, r io.Reader, o MakeOptions) (Made, error) {
 	return makeLayer(w, o, func(m *maker) error { return m.addTar(ctx, r) })
 }
