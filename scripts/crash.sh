@@ -6,6 +6,7 @@
 #	scripts/crash.sh power [CYCLES]   the power is cut: ext4, xfs and btrfs
 #	scripts/crash.sh full             a disk of 8 MiB
 #	scripts/crash.sh faults [all]     system calls fail, a sample of them or all
+#	scripts/crash.sh settles [CYCLES] kills and power cuts, with a checkpoint every moment
 #	scripts/crash.sh broken [CYCLES]  builds that are wrong on purpose must be found out
 #
 # SEED=N repeats the random choices of another run. Mounting needs root.
@@ -71,6 +72,18 @@ wrong() {
 	(cd "$project/shibafu" && CGO_ENABLED=0 go build -overlay "$work/$name.json" -o "$work/$name" .)
 }
 
+# settles: the journal's checkpoints come every five seconds, which is longer than most
+# servers live here. This build makes them as often as it can.
+settles() {
+	root settles
+	debian mkfs.ext4 e2fsprogs
+	wrong settling "$store/checkpoint.go" \
+		's/settleAfter = .*/settleAfter = 10 * time.Millisecond/' \
+		's/journalSize = .*/journalSize = 32 << 10/'
+	crash kill "$work/settling" -cycles "$1" -timeout "$((60 + 3 * $1))s"
+	crash power "$work/settling" -fs ext4 -cycles "$1" -timeout "$((120 + 5 * $1))s"
+}
+
 # must_fail NAME CYCLES MOMENT WHAT: the build must lose something.
 must_fail() {
 	local status=0
@@ -93,17 +106,17 @@ broken() {
 		's/^\t\tall: .*/\t\tall: func() error { return nil },/'
 	must_fail never-synced "$1" random "syncs nothing"
 	wrong answers-early "$store/journal/journal.go" \
-		's/^\tif err := j.sync(f.File); err != nil {$/go j.sync(f.File)\nif err := error(nil); err != nil {/'
+		's/^\tif err := j.sync(j.file); err != nil {$/go j.sync(j.file)\nif err := error(nil); err != nil {/'
 	must_fail answers-early "$1" ack "answers before what it wrote is durable"
 	wrong shows-early "$store/checkpoint.go" \
-		's/^\tif end, err = b.journal.Commit(r); err != nil {$/if err := apply(); err != nil {\nreturn true, 0, err\n}\n&/' \
-		's/^\treturn true, end, apply()$/return true, end, nil/'
+		's/^\tif size, err = b.journal.Commit(r); err != nil {$/if err := apply(); err != nil {\nreturn true, 0, err\n}\n&/' \
+		's/^\treturn true, size, apply()$/return true, size, nil/'
 	must_fail shows-early "$1" sight "shows others what is not durable yet"
 }
 
 case ${1:-} in
-'' | kill | power | full | faults | broken) ;;
-*) fail "no part $1: want kill, power, full, faults or broken" ;;
+'' | kill | power | full | faults | settles | broken) ;;
+*) fail "no part $1: want kill, power, full, faults, settles or broken" ;;
 esac
 build
 (cd "$project/scripts" && go build -o "$work/crash" ./crash)
@@ -113,12 +126,14 @@ case ${1:-} in
 	power 3
 	full
 	faults false
+	settles 20
 	broken 30
 	;;
 kill) kill_ "${2:-50}" ;;
 power) power "${2:-3}" ;;
 full) full ;;
 faults) faults "$([ "${2:-}" = all ] && echo true || echo false)" ;;
+settles) settles "${2:-20}" ;;
 broken) broken "${2:-30}" ;;
 esac
 say "crash: passed"

@@ -1,6 +1,7 @@
 package dir
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"time"
@@ -19,120 +20,127 @@ const (
 
 // commit makes a record durable, and then has apply make it true; committed tells
 // that it came so far. Where apply fails half-way the journal must not tell of the
-// record later, so what was done of it is made durable as it is.
+// record for long, so what was done of it is made durable as it is.
 func (b *Bucket) commit(r record, apply func() error) (committed bool, err error) {
-	committed, end, err := b.commitOnce(r, apply)
+	committed, size, err := b.commitOnce(r, apply)
 	if !committed && errors.Is(err, bucket.ErrFull) && b.makeRoom() {
-		committed, end, err = b.commitOnce(r, apply)
+		committed, size, err = b.commitOnce(r, apply)
 	}
 	if committed {
-		b.schedule(end)
+		b.schedule(size)
 	}
 	switch {
 	case committed && err != nil:
-		err = errors.Join(err, b.void())
-	case end > journalMost:
-		b.checkpoint()
+		err = errors.Join(err, b.checkpoint(false))
+	case size > journalMost:
+		b.checkpoint(false)
 	}
 	return committed, err
 }
 
-func (b *Bucket) commitOnce(r record, apply func() error) (committed bool, end int64, err error) {
+func (b *Bucket) commitOnce(r record, apply func() error) (committed bool, size int64, err error) {
 	b.changing.RLock()
 	defer b.changing.RUnlock()
-	if end, err = b.journal.Commit(r); err != nil {
-		return false, end, classify(err)
+	if size, err = b.journal.Commit(r); err != nil {
+		return false, size, classify(err)
 	}
-	return true, end, apply()
+	return true, size, apply()
 }
 
-// schedule sees to it that a checkpoint is made, at once if the journal ends behind
-// its size.
-func (b *Bucket) schedule(end int64) {
+// schedule sees to it that a checkpoint is made, at once if the journal has its size.
+func (b *Bucket) schedule(size int64) {
 	if !b.scheduled.Swap(true) {
 		time.AfterFunc(settleAfter, b.settle)
 	}
-	if end > journalSize && !b.filled.Swap(true) {
+	if size > journalSize && !b.filled.Swap(true) {
 		go func() {
 			defer b.filled.Store(false)
-			b.checkpoint()
+			b.checkpoint(false)
 		}()
 	}
 }
 
-// settle makes checkpoints until the journal is empty.
+// settle makes checkpoints until nothing was written since the last one; then the
+// journal gives back its room.
 func (b *Bucket) settle() {
-	if b.checkpoint() == nil && !b.rest() {
-		time.AfterFunc(settleAfter, b.settle)
+	b.settling.Lock()
+	defer b.settling.Unlock()
+	if b.closed {
+		return
 	}
+	if b.rest() {
+		return
+	}
+	b.checkpointAlone(false)
+	time.AfterFunc(settleAfter, b.settle)
 }
 
-// rest gives back the room that the journal takes, if that is empty, and tells
-// whether it did.
+// rest tells whether there is nothing more to be done.
 func (b *Bucket) rest() bool {
 	b.changing.Lock()
 	defer b.changing.Unlock()
+	if b.journal.Failed() != nil {
+		return true
+	}
 	if !b.journal.Empty() {
 		return false
 	}
+	b.journal.Trim()
 	b.scheduled.Store(false)
-	return b.journal.Trim() == nil
+	return true
 }
 
-// checkpoint makes durable, where it belongs, all that the journal tells of by now.
-// If the disk refuses the journal is kept for the next process, and nothing more is
-// written.
-func (b *Bucket) checkpoint() error {
+// checkpoint makes durable, where it belongs, all that the journal tells of, and
+// empties it; with trim it also gives back its room. If the disk refuses the journal is
+// kept for the next process, and nothing more is written.
+func (b *Bucket) checkpoint(trim bool) error {
 	b.settling.Lock()
 	defer b.settling.Unlock()
-	return b.checkpointAlone()
-}
-
-// checkpointAlone is checkpoint for who holds settling.
-func (b *Bucket) checkpointAlone() error {
 	if b.closed {
 		return os.ErrClosed
 	}
-	b.changing.Lock()
-	old, ok := b.journal.SwitchOver()
-	b.changing.Unlock()
-	if !ok {
-		return nil
-	}
-	err := b.disk.all()
-	b.changing.Lock()
-	defer b.changing.Unlock()
-	if err != nil {
-		// Bytes were lost, perhaps another program's. All that may have been ours is
-		// written again.
-		var payloads [][]byte
-		if payloads, err = b.journal.Payloads(); err == nil {
-			err = b.play(payloads, true)
-		}
-		if err == nil {
-			err = b.disk.all()
-		}
-	}
-	if err != nil {
-		return b.journal.Fail(err)
-	}
-	b.journal.Release(old)
-	return nil
+	return b.checkpointAlone(trim)
 }
 
-// void makes everything durable as it is, and empties the journal for good: it tells
-// of something that was not done.
-func (b *Bucket) void() error {
+// checkpointAlone is checkpoint for who holds settling. Most of the work is done while
+// others still write; they wait for the rest of it.
+func (b *Bucket) checkpointAlone(trim bool) error {
+	firstErr := b.disk.all()
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	if err := b.disk.all(); err != nil {
-		return b.journal.Fail(err)
+	if err := b.journal.Failed(); err != nil {
+		return err
 	}
-	return b.journal.Trim()
+	if !b.journal.Empty() {
+		if err := cmp.Or(b.disk.all(), firstErr); err != nil {
+			if err := b.settleAgain(); err != nil {
+				return b.journal.Fail(err)
+			}
+		}
+	}
+	if trim {
+		return b.journal.Trim()
+	}
+	return b.journal.Reset()
 }
 
-// makeRoom gives back the room that the journal takes, and tells whether that was
-// any.
+// settleAgain is for when the disk lost bytes, perhaps another program's. All that may
+// have been ours is written again.
+func (b *Bucket) settleAgain() error {
+	payloads, err := b.journal.Payloads()
+	if err == nil {
+		err = b.play(payloads)
+	}
+	if err == nil {
+		err = b.disk.all()
+	}
+	return err
+}
+
+// makeRoom gives back the room that the journal takes, and tells whether that was any.
 func (b *Bucket) makeRoom() bool {
-	return b.journal.Spare() > 0 && b.checkpoint() == nil && b.rest()
+	b.changing.RLock()
+	spare := b.journal.Spare()
+	b.changing.RUnlock()
+	return spare > 0 && b.checkpoint(true) == nil
 }

@@ -10,6 +10,7 @@
 package dir
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -65,7 +65,11 @@ func Open(root string) (*Bucket, error) {
 		return nil, err
 	}
 	b.disk = newDisk(b.lock)
-	if err := b.recover(); err != nil {
+	err := b.recover()
+	if err == nil {
+		err = b.nameHolder("")
+	}
+	if err != nil {
 		b.lock.Close()
 		return nil, err
 	}
@@ -89,42 +93,76 @@ func (b *Bucket) Close() error {
 	}
 	b.settling.Lock()
 	defer b.settling.Unlock()
-	err := b.checkpointAlone()
+	if b.closed {
+		return os.ErrClosed
+	}
 	b.closed = true
-	return errors.Join(err, b.journal.Close(), b.lock.Close())
+	err := errors.Join(b.checkpointAlone(true), b.journal.Close())
+	// Or the journal might come back, and be played over what another program wrote.
+	return errors.Join(err, missingIsFine(b.disk.folder(b.path(bucket.UploadsFolder))), b.lock.Close())
 }
 
 // SoleWriter is true for the holder of the lock.
 func (b *Bucket) SoleWriter() bool { return b.lock != nil }
 
 // lockFile is in the folder of uploads.
-const lockFile = "/.lock"
+const lockFile = ".lock"
 
-func journalNames(root string) journal.Names {
-	name := root + "/" + bucket.UploadsFolder + "/.journal-"
-	return journal.Names{name + "0", name + "1"}
-}
+func journalName(root string) string { return root + "/" + bucket.UploadsFolder + "/.journal" }
+
+// recovering stands in the lock file until the journal has been played.
+const recovering = "recovering"
 
 func (b *Bucket) takeLock() error {
-	f, err := os.OpenFile(b.path(bucket.UploadsFolder+lockFile), os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(b.path(bucket.UploadsFolder+"/"+lockFile), os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := lock(f); err != nil {
 		defer f.Close()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return &fs.PathError{Op: "flock", Path: f.Name(), Err: err}
 		}
 		holder, _ := io.ReadAll(io.LimitReader(f, 256))
-		return fmt.Errorf("%w: %s is held by process %s", ErrLocked, b.root, strings.TrimSpace(string(holder)))
+		holder, _, _ = bytes.Cut(holder, []byte("\n"))
+		return fmt.Errorf("%w: %s is held by process %s", ErrLocked, b.root, bytes.TrimSpace(holder))
 	}
-	if err := f.Truncate(0); err != nil {
+	b.lock = f
+	if err := b.nameHolder(recovering); err != nil {
 		f.Close()
 		return err
 	}
-	fmt.Fprintf(f, "%d\n", os.Getpid())
-	b.lock = f
 	return nil
+}
+
+// lock tries again, as Unsettled holds the lock for some microseconds.
+func lock(f *os.File) (err error) {
+	for range 10 {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return err
+}
+
+// nameHolder writes into the lock file who has it, and what it is doing, if there is
+// room for that.
+func (b *Bucket) nameHolder(doing string) error {
+	line := fmt.Sprintf("%-10d\n%-10s\n", os.Getpid(), doing)
+	_, err := b.lock.WriteAt([]byte(line), 0)
+	if err = classify(err); errors.Is(err, bucket.ErrFull) {
+		return nil
+	}
+	return err
+}
+
+// missingIsFine is err, unless that says that something is not there.
+func missingIsFine(err error) error {
+	if missing(err) {
+		return nil
+	}
+	return err
 }
 
 // path is where key's file is.

@@ -106,7 +106,7 @@ func cutPower(t *testing.T, b *Bucket, kept ...string) {
 	t.Helper()
 	die(b)
 	files := map[string][]byte{}
-	for _, name := range append(kept, "uploads/.journal-0", "uploads/.journal-1") {
+	for _, name := range append(kept, "uploads/.journal") {
 		if raw, err := os.ReadFile(b.path(name)); err == nil {
 			files[name] = raw
 		}

@@ -214,7 +214,7 @@ func TestFullMakesRoom(t *testing.T) {
 	d.arm(1, full("write"))
 	write(t, b, set("k", long))
 	wantContent(t, b, map[string]string{"before": long[:inline], "k": long})
-	if fi, err := os.Stat(journalNames(b.root)[0]); err != nil || fi.Size() != journal.Reserve {
+	if fi, err := os.Stat(journalName(b.root)); err != nil || fi.Size() != journal.Reserve {
 		t.Errorf("the journal takes %d bytes, %v", fi.Size(), err)
 	}
 }
@@ -223,8 +223,7 @@ func TestFullMakesRoom(t *testing.T) {
 func TestNoJournal(t *testing.T) {
 	b, _ := open(t, t.TempDir())
 	good := b.journal
-	folder := t.TempDir()
-	closed, _, err := journal.Open(journal.Names{folder + "/0", folder + "/1"}, nil)
+	closed, _, err := journal.Open(t.TempDir()+"/journal", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

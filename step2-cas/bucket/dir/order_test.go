@@ -21,7 +21,7 @@ func TestUploadIsTakenLast(t *testing.T) {
 	if err := b.Write(t.Context(), bucket.Change{Key: "blob", From: u}, set("a", "made"), set("link", "blob")); err == nil {
 		t.Fatal("a folder was replaced by a file")
 	}
-	if want := []string{"journal", "all", "journal"}; !slices.Equal(d.syncs, want) {
+	if want := []string{"journal", "all", "all", "journal"}; !slices.Equal(d.syncs, want) {
 		t.Errorf("synced %v, want %v", d.syncs, want)
 	}
 	wantContent(t, b, map[string]string{"a": "made", "link/in-the-way": "x"})

@@ -21,7 +21,7 @@ func (b *Bucket) recover() error {
 	var payloads [][]byte
 	var err error
 	// The disk is looked up when it is asked, as tests put another in its place.
-	b.journal, payloads, err = journal.Open(journalNames(b.root), func(f *os.File) error { return b.disk.data(f) })
+	b.journal, payloads, err = journal.Open(journalName(b.root), func(f *os.File) error { return b.disk.data(f) })
 	if err != nil {
 		return classify(err)
 	}
@@ -34,16 +34,26 @@ func (b *Bucket) recover() error {
 }
 
 func (b *Bucket) settleJournal(payloads [][]byte) error {
-	if err := os.MkdirAll(b.path(stagingFolder), 0o755); err != nil {
-		return classify(err)
-	}
-	if err := b.play(payloads, false); err != nil {
-		return fmt.Errorf("playing the journal: %w", err)
-	}
-	if err := b.removeUnsaved(); err != nil {
+	ops, err := b.lastWords(payloads)
+	if err != nil {
 		return err
 	}
-	if err := b.resetStaging(); err != nil {
+	// First, as the disk may be full of it: what nothing tells of.
+	sources := map[string]bool{}
+	for _, o := range ops {
+		sources[string(o.data)] = o.kind == opMove
+		sources[o.path] = true
+	}
+	if err := b.removeUncommitted(sources); err != nil {
+		return err
+	}
+	if err := b.makeStaging(); err != nil {
+		return err
+	}
+	if err := b.play(payloads); err != nil {
+		return fmt.Errorf("playing the journal: %w", err)
+	}
+	if err := b.removeUncommitted(nil); err != nil {
 		return err
 	}
 	if err := b.disk.all(); err != nil {
@@ -53,10 +63,14 @@ func (b *Bucket) settleJournal(payloads [][]byte) error {
 }
 
 // Unsettled tells whether the process that wrote to the folder root has died, and none
-// has opened it since: what is in its journal may not be in its files.
+// has taken it over since: what is in its journal may not be in its files.
 func Unsettled(root string) (bool, error) {
-	folder := filepath.Join(root, bucket.UploadsFolder)
-	lock, err := os.Open(folder + lockFile)
+	payloads, err := journal.Read(journalName(root))
+	if err != nil {
+		return false, err
+	}
+	name := filepath.Join(root, bucket.UploadsFolder, lockFile)
+	lock, err := os.Open(name)
 	if missing(err) {
 		return false, nil
 	}
@@ -64,34 +78,33 @@ func Unsettled(root string) (bool, error) {
 		return false, err
 	}
 	defer lock.Close()
-	switch err := syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB); {
-	case errors.Is(err, syscall.EWOULDBLOCK):
-		return false, nil
-	case err != nil:
-		return false, err
+	err = syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		holder, err := os.ReadFile(name)
+		return bytes.Contains(holder, []byte(recovering)), err
 	}
-	payloads, err := journal.Read(journalNames(root))
 	return len(payloads) > 0, err
 }
 
-// play makes the files as the records of the journal say; with again also those that
-// are so already. It does not matter how often it is done.
-func (b *Bucket) play(payloads [][]byte, again bool) error {
-	ops, err := lastWords(payloads)
+// play makes the files as the records of the journal say, also those that seem to be
+// so already: what is in the kernel's memory the disk may have refused. It does not
+// matter how often it is done.
+func (b *Bucket) play(payloads [][]byte) error {
+	ops, err := b.lastWords(payloads)
 	if err != nil {
 		return err
 	}
 	// What is removed goes first: it may be in the way of another's folder, or be one.
 	for _, o := range ops {
 		if o.kind == opRemove {
-			if err := b.redo(o, again); err != nil {
+			if err := b.redo(o); err != nil {
 				return err
 			}
 		}
 	}
 	for _, o := range ops {
 		if o.kind != opRemove {
-			if err := b.redo(o, again); err != nil {
+			if err := b.redo(o); err != nil {
 				return err
 			}
 		}
@@ -101,44 +114,64 @@ func (b *Bucket) play(payloads [][]byte, again bool) error {
 
 // lastWords returns what is to become of each path. Only the last word on a path
 // counts, as the bytes that an earlier one moved there may be gone.
-func lastWords(payloads [][]byte) (map[string]op, error) {
-	last := map[string]op{}
-	for _, payload := range payloads {
-		ops, err := record(payload).ops()
-		if err != nil {
+//
+// A record that moves a file which is neither here nor there is left out: it was
+// refused, and its bytes removed, but the disk kept it all the same.
+func (b *Bucket) lastWords(payloads [][]byte) (map[string]op, error) {
+	all := make([][]op, len(payloads))
+	for i, payload := range payloads {
+		var err error
+		if all[i], err = record(payload).ops(); err != nil {
 			return nil, err
 		}
-		for _, o := range ops {
-			last[o.path] = o
-			if o.kind == opMove {
-				delete(last, string(o.data))
+	}
+	for {
+		last, from := map[string]op{}, map[string]int{}
+		for i, ops := range all {
+			for _, o := range ops {
+				last[o.path], from[o.path] = o, i
+				if o.kind == opMove {
+					delete(last, string(o.data))
+				}
 			}
 		}
+		refused := false
+		for path, o := range last {
+			if o.kind == opMove && !b.exists(string(o.data)) && !b.exists(path) {
+				all[from[path]], refused = nil, true
+			}
+		}
+		if !refused {
+			return last, nil
+		}
 	}
-	return last, nil
+}
+
+func (b *Bucket) exists(path string) bool {
+	_, err := os.Lstat(b.path(path))
+	return err == nil
 }
 
 // redo makes one file as it is to be.
-func (b *Bucket) redo(o op, again bool) error {
+func (b *Bucket) redo(o op) error {
 	target := b.path(o.path)
 	switch o.kind {
 	case opPut:
-		if old, err := os.ReadFile(target); err == nil && bytes.Equal(old, o.data) && !again {
-			return nil
-		}
 		staged := b.path(stagingFolder + "/redo")
 		os.Remove(staged)
 		f, err := b.create(staged, o.data)
+		if errors.Is(err, bucket.ErrFull) && holds(target, o.data) {
+			return nil // on a full disk, that must do
+		}
 		if err != nil {
 			return err
 		}
 		return errors.Join(f.Close(), b.rename(staged, target))
 	case opMove:
-		from := b.path(string(o.data))
-		if _, err := os.Lstat(from); missing(err) {
+		if !b.exists(string(o.data)) {
 			return nil // moved already
 		}
-		return b.rename(from, target)
+		return b.rename(b.path(string(o.data)), target)
 	case opRemove:
 		err := syscall.Unlink(target)
 		if err != nil && err != syscall.EISDIR && !missing(err) {
@@ -156,40 +189,79 @@ func (b *Bucket) redo(o op, again bool) error {
 	}
 }
 
-// removeUnsaved removes the uploads that were not saved.
-func (b *Bucket) removeUnsaved() error {
-	entries, err := os.ReadDir(b.path(bucket.UploadsFolder))
+// holds tells whether a file has these bytes, as far as the kernel knows.
+func holds(file string, data []byte) bool {
+	fi, err := os.Lstat(file)
+	if err != nil || fi.Size() != int64(len(data)) {
+		return false
+	}
+	raw, err := os.ReadFile(file)
+	return err == nil && bytes.Equal(raw, data)
+}
+
+// removeUncommitted removes staged files, and uploads that were not saved, but for
+// those whose paths are to be kept.
+func (b *Bucket) removeUncommitted(keep map[string]bool) error {
+	uploads, err := filesIn(b.path(bucket.UploadsFolder))
 	if err != nil {
 		return err
 	}
-	files := map[string]bool{}
-	for _, e := range entries {
-		files[e.Name()] = e.Type().IsRegular()
-	}
-	for file := range files {
+	var paths []string
+	for file := range uploads {
 		id, isData := strings.CutSuffix(file, dataFile)
-		if !strings.HasSuffix(file, newStateFile) && (!isData || files[id+stateFile]) {
+		path := bucket.UploadsFolder + "/" + file
+		saved := uploads[id+stateFile] || keep[bucket.UploadsFolder+"/"+id+stateFile]
+		if strings.HasSuffix(file, newStateFile) || isData && !saved {
+			paths = append(paths, path)
+		}
+	}
+	for i := range stagingFolders {
+		folder := stagingPath(uint64(i))
+		staged, err := filesIn(b.path(folder))
+		if err != nil {
+			return err
+		}
+		for file := range staged {
+			paths = append(paths, folder+"/"+file)
+		}
+	}
+	paths = append(paths, stagingFolder+"/redo")
+	for _, path := range paths {
+		if keep[path] {
 			continue
 		}
-		if err := os.Remove(b.path(bucket.UploadsFolder + "/" + file)); err != nil {
+		if err := os.Remove(b.path(path)); err != nil && !missing(err) {
 			return err
 		}
 	}
 	return nil
 }
 
-// resetStaging makes the folder for staged files anew.
-func (b *Bucket) resetStaging() error {
-	staging := b.path(stagingFolder)
-	if err := os.RemoveAll(staging); err != nil {
-		return err
+// filesIn returns the names of the files in a folder; none if there is no folder.
+func filesIn(folder string) (map[string]bool, error) {
+	entries, err := os.ReadDir(folder)
+	if err != nil && !missing(err) {
+		return nil, err
 	}
-	if err := os.Mkdir(staging, 0o755); err != nil {
+	files := map[string]bool{}
+	for _, e := range entries {
+		if e.Type().IsRegular() {
+			files[e.Name()] = true
+		}
+	}
+	return files, nil
+}
+
+// makeStaging makes the folders for staged files that are not there.
+func (b *Bucket) makeStaging() error {
+	switch err := os.Mkdir(b.path(stagingFolder), 0o755); {
+	case err == nil:
+		spread(b.path(stagingFolder))
+	case !errors.Is(err, os.ErrExist):
 		return classify(err)
 	}
-	spread(staging)
 	for i := range stagingFolders {
-		if err := os.Mkdir(b.path(stagingPath(uint64(i))), 0o755); err != nil {
+		if err := os.Mkdir(b.path(stagingPath(uint64(i))), 0o755); err != nil && !errors.Is(err, os.ErrExist) {
 			return classify(err)
 		}
 	}

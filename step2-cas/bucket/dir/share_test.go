@@ -119,7 +119,7 @@ func TestSettles(t *testing.T) {
 		d.arm(0, nil)
 		time.Sleep(settleAfter) // by the fake clock
 		synctest.Wait()
-		if want := []string{"all", "journal"}; !slices.Equal(d.syncs, want) || !b.journal.Empty() {
+		if want := []string{"all", "all", "journal"}; !slices.Equal(d.syncs, want) || !b.journal.Empty() {
 			t.Errorf("it syncs %v", d.syncs)
 		}
 		write(t, b, set("b", "2"))

@@ -22,8 +22,8 @@ type upload struct {
 	state  []byte
 	file   *os.File // open while data may have bytes that were not synced
 	done   bool     // written, aborted or closed
-	// Whether there may be such files, and whether the name of the data is durable.
-	hasData, hasState, named bool
+	saved  bool     // some Save succeeded
+	named  bool     // the name of the data is durable
 	// broken is why the disk did not keep what it had taken. Asked again it might
 	// say that all is well, having dropped the bytes; so it is not asked again.
 	broken error
@@ -61,7 +61,7 @@ func (b *Bucket) CreateUpload(ctx context.Context, id string) (bucket.Upload, er
 		return nil, err
 	}
 	if _, err := os.Lstat(u.path(stateFile)); !missing(err) {
-		u.Close()
+		b.inUse.Delete(id)
 		return nil, &fs.PathError{Op: "create", Path: u.path(stateFile), Err: cmp.Or(err, fs.ErrExist)}
 	}
 	return u, nil
@@ -87,7 +87,7 @@ func (b *Bucket) OpenUpload(ctx context.Context, id string) (bucket.Upload, erro
 	if err != nil {
 		return nil, err
 	}
-	u.hasData, u.hasState = true, true
+	u.saved = true
 	switch err := u.load(); {
 	case err == nil:
 		return u, nil
@@ -136,7 +136,6 @@ func (u *upload) openFile() (err error) {
 	if u.size == 0 {
 		flags |= os.O_TRUNC
 	}
-	u.hasData = true
 	u.file, err = os.OpenFile(u.path(dataFile), flags, 0o644)
 	return classify(err)
 }
@@ -176,17 +175,21 @@ func (u *upload) Save(ctx context.Context, state []byte) error {
 	if err != nil {
 		return err
 	}
+	raw := encodeState(u.size, state)
+	if err := u.stageState(raw); err != nil {
+		return err
+	}
 	var r record
 	if len(data) > 0 {
 		r.begin(u.relative(dataFile), data)
 	}
-	raw := encodeState(u.size, state)
 	r.put(u.relative(stateFile), raw)
-	committed, err := u.bucket.commit(r, func() error { return u.putState(raw) })
-	u.hasState = u.hasState || committed
+	committed, err := u.bucket.commit(r, func() error {
+		return classify(os.Rename(u.path(newStateFile), u.path(stateFile)))
+	})
 	switch {
 	case err == nil:
-		u.state = state
+		u.state, u.saved = state, true
 		return nil
 	case !committed && errors.Is(err, bucket.ErrFull):
 		return err // the bytes are where they were
@@ -194,15 +197,20 @@ func (u *upload) Save(ctx context.Context, state []byte) error {
 	return u.mustKeep(err)
 }
 
-// putState replaces the state.
-func (u *upload) putState(raw []byte) error {
+// stageState writes a state beside the one that it is going to replace.
+func (u *upload) stageState(raw []byte) error {
 	next := u.path(newStateFile)
 	os.Remove(next) // of a Save that failed
 	f, err := u.bucket.create(next, raw)
+	if errors.Is(err, bucket.ErrFull) && u.bucket.makeRoom() {
+		os.Remove(next)
+		f, err = u.bucket.create(next, raw)
+	}
 	if err != nil {
+		os.Remove(next)
 		return err
 	}
-	return classify(errors.Join(f.Close(), os.Rename(next, u.path(stateFile))))
+	return classify(f.Close())
 }
 
 // usable returns why the upload takes no more, if it does not.
@@ -263,7 +271,7 @@ func (u *upload) seal() (data []byte, err error) {
 // forget adds to r that there is no such upload any more, if the journal or a crash
 // may tell of it. Data that r moves away is left out.
 func (u *upload) forget(r *record, moved bool) {
-	if !u.hasState {
+	if !u.saved {
 		return
 	}
 	r.remove(u.relative(stateFile))
@@ -289,24 +297,25 @@ func (u *upload) Abort(ctx context.Context) error {
 	return err
 }
 
-// remove frees all that is left of the upload. Its state goes first, since
-// without that the rest is no upload.
+// published ends the upload, whose data was moved away.
+func (u *upload) published() {
+	u.done = true
+	defer u.bucket.inUse.Delete(u.id)
+	if u.saved {
+		os.Remove(u.path(stateFile))
+	}
+}
+
+// remove frees all that there is of the upload. Its state goes first, since without
+// that the rest is no upload.
 func (u *upload) remove() error {
 	defer u.bucket.inUse.Delete(u.id)
 	u.letGo()
-	var files []string
-	if u.hasState {
-		files = []string{u.path(stateFile), u.path(newStateFile)}
-	}
-	if u.hasData {
-		files = append(files, u.path(dataFile))
-	}
-	for _, file := range files {
-		if err := os.Remove(file); err != nil && !missing(err) {
+	for _, kind := range []string{stateFile, newStateFile, dataFile} {
+		if err := os.Remove(u.path(kind)); err != nil && !missing(err) {
 			return err
 		}
 	}
-	u.hasState, u.hasData = false, false
 	return nil
 }
 
@@ -316,7 +325,7 @@ func (u *upload) Close() error {
 		return nil
 	}
 	u.done = true
-	if !u.hasState {
+	if !u.saved {
 		return u.remove()
 	}
 	defer u.bucket.inUse.Delete(u.id)

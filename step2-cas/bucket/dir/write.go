@@ -237,7 +237,7 @@ func (b *Bucket) apply(changes []bucket.Change, s *staged) error {
 		}
 		s.files[i] = ""
 		if u, ok := c.From.(*upload); ok {
-			u.done, u.hasData = true, false
+			u.published()
 			os.Chmod(target, 0o444) // a hint to people; who writes here goes by the lock
 		}
 	}
@@ -300,14 +300,10 @@ func (b *Bucket) makeFolder(folder string) error {
 	return nil
 }
 
-// tidy removes what the changes left behind: the rest of finished uploads, and
-// folders that are empty because of a deletion, or of a change that failed.
-// Nothing depends on it.
+// tidy removes folders that are empty because of a deletion, or of a change that
+// failed. Nothing depends on it.
 func (b *Bucket) tidy(changes []bucket.Change, failed bool) {
 	for _, c := range changes {
-		if u, ok := c.From.(*upload); ok && u.done {
-			u.remove()
-		}
 		if c.Delete || failed {
 			b.prune(path.Dir(b.path(c.Key)))
 		}

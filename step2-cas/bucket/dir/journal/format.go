@@ -1,89 +1,107 @@
 package journal
 
 import (
+	"bytes"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"os"
+	"syscall"
+	"unsafe"
 )
 
-// ErrGap says that the two files do not follow each other, so that one of them has lost
-// records that were committed.
-var ErrGap = errors.New("the journal is damaged: records are missing between its files")
+// ErrDamaged says that the file is none that this package has written: records that
+// were committed may be missing.
+var ErrDamaged = errors.New("the journal is damaged")
 
-// headerSize is the size of what comes before the payload of a record: its checksum
-// (CRC-32C), its length and its number, big-endian. The checksum is of all the rest.
-const headerSize = 4 + 4 + 8
+// The file begins with a sector of its own, which a disk writes whole or not at all:
+// magic, a random number, and at its end the checksum (CRC-32C) of it. With another number
+// there, all records of before are void: each one's checksum begins with that of the
+// one before it, and the first one's with the header's.
+//
+// A record has a checksum, its length and its number, big-endian, and the payload. Its
+// number is higher than that of the one before. What does not fit ends the records: it
+// was cut by a crash, or is of an earlier use.
+const (
+	magic      = "shibafu journal\n"
+	recordsAt  = 512
+	sumAt      = recordsAt - 4
+	headerSize = 4 + 4 + 8 // of a record
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func appendRecord(raw []byte, number uint64, payload []byte) []byte {
+// newHeader returns a header, and the checksum that the first record's begins with.
+func newHeader() (header []byte, chain uint32) {
+	header = make([]byte, recordsAt)
+	n := copy(header, magic)
+	rand.Read(header[n : n+16])
+	chain = crc32.Checksum(header[:sumAt], castagnoli)
+	binary.BigEndian.PutUint32(header[sumAt:], chain)
+	return header, chain
+}
+
+func appendRecord(raw []byte, chain uint32, number uint64, payload []byte) ([]byte, uint32) {
 	start := len(raw)
 	raw = append(raw, 0, 0, 0, 0)
 	raw = binary.BigEndian.AppendUint32(raw, uint32(len(payload)))
 	raw = binary.BigEndian.AppendUint64(raw, number)
 	raw = append(raw, payload...)
-	binary.BigEndian.PutUint32(raw[start:], crc32.Checksum(raw[start+4:], castagnoli))
-	return raw
+	chain = crc32.Update(chain, castagnoli, raw[start+4:])
+	binary.BigEndian.PutUint32(raw[start:], chain)
+	return raw, chain
 }
 
-// readRecords returns the payloads of the records that raw begins with, and the
-// number of the first. What follows the last was cut by a crash, or is of an earlier
-// use.
-func readRecords(raw []byte) (first uint64, payloads [][]byte) {
-	for len(raw) >= headerSize {
-		length := int64(binary.BigEndian.Uint32(raw[4:]))
-		number := binary.BigEndian.Uint64(raw[8:])
-		if number == 0 || length > int64(len(raw)-headerSize) {
-			break
-		}
-		end := headerSize + int(length)
-		if crc32.Checksum(raw[4:end], castagnoli) != binary.BigEndian.Uint32(raw) {
-			break
-		}
-		if len(payloads) == 0 {
-			first = number
-		}
-		if number != first+uint64(len(payloads)) {
-			break
-		}
-		payloads = append(payloads, raw[headerSize:end:end])
-		raw = raw[end:]
-	}
-	return first, payloads
+// records are what stands in a file.
+type records struct {
+	payloads [][]byte
+	last     uint64 // number
+	end      int64
+	chain    uint32 // the last checksum
 }
 
-// Read returns the payloads of a journal that may be in use, in order. Files that are
-// not there hold nothing.
-func Read(names Names) (payloads [][]byte, err error) {
-	payloads, _, err = read(names)
-	return payloads, err
+// parse reads a file. One that is empty, or whose header never reached the disk, holds
+// no records, as they would have been synced together with it.
+func parse(raw []byte) (records, error) {
+	r := records{end: recordsAt}
+	if len(raw) < recordsAt {
+		return r, nil
+	}
+	header, rest := raw[:recordsAt], raw[recordsAt:]
+	if bytes.Equal(header, make([]byte, recordsAt)) {
+		return r, nil
+	}
+	r.chain = crc32.Checksum(header[:sumAt], castagnoli)
+	if !bytes.HasPrefix(header, []byte(magic)) || binary.BigEndian.Uint32(header[sumAt:]) != r.chain {
+		return r, ErrDamaged
+	}
+	for len(rest) >= headerSize {
+		length := int64(binary.BigEndian.Uint32(rest[4:]))
+		number := binary.BigEndian.Uint64(rest[8:])
+		if number <= r.last || length > int64(len(rest)-headerSize) {
+			break
+		}
+		size := headerSize + length
+		chain := crc32.Update(r.chain, castagnoli, rest[4:size])
+		if chain != binary.BigEndian.Uint32(rest) {
+			break
+		}
+		r.payloads = append(r.payloads, rest[headerSize:size:size])
+		r.last, r.chain, r.end = number, chain, r.end+size
+		rest = rest[size:]
+	}
+	return r, nil
 }
 
-// read also returns the number that the next record gets.
-func read(names Names) (all [][]byte, next uint64, err error) {
-	var first [2]uint64
-	var payloads [2][][]byte
-	for i, name := range names {
-		raw, err := os.ReadFile(name)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, 0, err
-		}
-		first[i], payloads[i] = readRecords(raw)
+// withoutCopies asks a file system that would write changed bytes elsewhere, as btrfs
+// does, to overwrite those of this new file: that is cheaper, and needs no room. It is
+// a hint; the journal has checksums of its own.
+func withoutCopies(f *os.File) {
+	const getFlags, setFlags, noCopyOnWrite = 0x80086601, 0x40086602, 0x00800000
+	var flags uint32
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), getFlags, uintptr(unsafe.Pointer(&flags))); errno == 0 {
+		flags |= noCopyOnWrite
+		syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), setFlags, uintptr(unsafe.Pointer(&flags)))
 	}
-	older, newer := 0, 1
-	if len(payloads[0]) == 0 || len(payloads[1]) > 0 && first[1] < first[0] {
-		older, newer = 1, 0
-	}
-	if len(payloads[newer]) > 0 {
-		// The older one may end with records for which there was no room and no sync, and
-		// whose numbers were used again.
-		before := first[newer] - first[older]
-		if before > uint64(len(payloads[older])) {
-			return nil, 0, ErrGap
-		}
-		payloads[older] = payloads[older][:before]
-	}
-	all = append(payloads[older], payloads[newer]...)
-	return all, max(first[older], 1) + uint64(len(all)), nil
 }

@@ -2,14 +2,15 @@
 // power, at the cost of one sync that all who commit at that moment share, and mostly
 // of bytes that are overwritten, which is the cheapest kind there is.
 //
-// It is two files, used in turn. When one of them has grown the owner switches over to
-// the other, makes durable elsewhere all that the first tells of (a checkpoint), and
-// releases it. format.go has what stands in the files, and how it is read.
+// It is one file. When that has grown its owner makes durable elsewhere all that it
+// tells of (a checkpoint), and resets it. format.go has what stands in the file, and
+// how it is read.
 package journal
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"sync"
 )
@@ -18,33 +19,26 @@ const (
 	// Reserve is how many bytes of room a journal keeps when it is empty, so that
 	// something can be committed where there is no room left.
 	Reserve = 64 << 10
-	// growBy is how much longer a file is made at a time.
+	// growBy is how much longer the file is made at a time.
 	growBy = 256 << 10
 )
-
-// Names are the paths of a journal's two files.
-type Names [2]string
 
 // Journal is open for committing. Commit may be called at once from many goroutines;
 // the other methods only while there is none under way, unless they say otherwise.
 type Journal struct {
-	names   Names
+	file    *os.File
 	sync    func(*os.File) error
 	turn    chan struct{} // has room for one: the one that writes
 	mu      sync.Mutex
 	waiting []*entry
 
-	files  [2]file
-	active int
+	// For whoever has the turn, or whose methods there is no Commit beside.
+	length int64  // of the file
+	end    int64  // of the last record; what lies behind it is of no meaning
+	chain  uint32 // the checksum that the next record's begins with
 	next   uint64 // the number of the next record
 	buf    []byte // for records, used again
 	failed error  // why nothing more can be committed
-}
-
-// file is one of the two. What lies behind end is zero, or of an earlier use.
-type file struct {
-	*os.File
-	end, length int64
 }
 
 // entry is a record on its way.
@@ -54,40 +48,63 @@ type entry struct {
 	err     error
 }
 
-// Open opens the files, made if need be, and returns the payloads of the records that
-// they hold, in order. Before the first Commit the owner makes true what these say,
-// and calls Trim. sync makes the bytes of a file durable; that the files are there, the
-// owner sees to. ErrGap. The caller closes the journal.
-func Open(names Names, sync func(*os.File) error) (*Journal, [][]byte, error) {
-	payloads, next, err := read(names)
+// Open opens the file, made if need be, and returns the payloads of the records that
+// it holds, in order. Before the first Commit the owner makes true what they say,
+// and calls Trim. sync makes the bytes of a file durable; that the file is there, the
+// owner sees to. ErrDamaged. The caller closes the journal.
+func Open(name string, sync func(*os.File) error) (*Journal, [][]byte, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 	if err != nil {
 		return nil, nil, err
 	}
-	j := &Journal{names: names, sync: sync, turn: make(chan struct{}, 1), next: next}
-	for i, name := range names {
-		f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
-		if err == nil {
-			j.files[i].File = f
-			j.files[i].length, err = f.Seek(0, 2)
-		}
-		if err != nil {
-			j.closeFiles()
-			return nil, nil, err
-		}
+	raw, err := io.ReadAll(f)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
 	}
-	return j, payloads, nil
+	records, err := parse(raw)
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	if len(raw) == 0 {
+		withoutCopies(f)
+	}
+	j := &Journal{file: f, sync: sync, turn: make(chan struct{}, 1), length: int64(len(raw)),
+		end: records.end, chain: records.chain, next: records.last + 1}
+	return j, records.payloads, nil
 }
 
-// Payloads returns those of all records that were not released.
+// Read returns the payloads of a journal that may be in use, in order. A file that is
+// not there holds nothing. ErrDamaged.
+func Read(name string) ([][]byte, error) {
+	raw, err := os.ReadFile(name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	records, err := parse(raw)
+	return records.payloads, err
+}
+
+// Payloads returns those of the records that were committed since the last Reset.
 func (j *Journal) Payloads() ([][]byte, error) {
-	payloads, _, err := read(j.names)
-	return payloads, err
+	raw := make([]byte, j.end)
+	if _, err := j.file.ReadAt(raw, 0); err != nil {
+		return nil, err
+	}
+	records, err := parse(raw)
+	return records.payloads, err
 }
 
-// Commit returns when a record of the payload is durable, and how long the file is
-// then that it is in. Where sync fails nothing is taken any more: asked again the disk
-// might say that all is well, having dropped what it was given.
-func (j *Journal) Commit(payload []byte) (end int64, err error) {
+// Commit returns when a record of the payload is durable, and how many bytes there
+// are since the last Reset. After an error the record is not, and of the others of
+// that moment those may be that there was room for. Where sync fails nothing is taken
+// any more: asked again the disk might say that all is well, having dropped what it
+// was given.
+func (j *Journal) Commit(payload []byte) (size int64, err error) {
 	e := &entry{payload: payload}
 	j.mu.Lock()
 	j.waiting = append(j.waiting, e)
@@ -102,141 +119,156 @@ func (j *Journal) Commit(payload []byte) (end int64, err error) {
 		batch := j.waiting
 		j.waiting = nil
 		j.mu.Unlock()
-		err := j.append(batch)
-		for _, e := range batch {
-			e.done, e.err = true, err
-		}
+		j.commit(batch)
 	}
-	return j.files[j.active].end, e.err
+	return j.end - recordsAt, e.err
 }
 
+func (j *Journal) commit(batch []*entry) {
+	err := j.append(batch)
+	for _, e := range batch {
+		e.done, e.err = true, err
+		if err != nil && len(batch) > 1 {
+			e.err = j.append([]*entry{e}) // there may be room for this one
+		}
+	}
+}
+
+// append writes the records of a batch, and syncs them.
 func (j *Journal) append(batch []*entry) error {
 	if j.failed != nil {
 		return j.failed
 	}
-	f := &j.files[j.active]
-	raw := j.buf[:0]
-	for i, e := range batch {
-		raw = appendRecord(raw, j.next+uint64(i), e.payload)
+	if j.length < recordsAt {
+		if err := j.begin(); err != nil {
+			return err
+		}
+	}
+	raw, chain := j.buf[:0], j.chain
+	for _, e := range batch {
+		raw, chain = appendRecord(raw, chain, j.next, e.payload)
+		j.next++ // whatever comes of it: a number is never used twice
 	}
 	if cap(raw) <= 1<<20 {
 		j.buf = raw
 	}
-	if err := f.put(raw); err != nil {
-		return err // the next batch overwrites what came of it
+	if err := j.put(raw); err != nil {
+		return errors.Join(err, j.erase())
 	}
-	if err := j.sync(f.File); err != nil {
-		return j.Fail(err)
+	if err := j.sync(j.file); err != nil {
+		return errors.Join(j.Fail(err), j.erase())
 	}
-	f.end += int64(len(raw))
-	j.next += uint64(len(batch))
+	j.end, j.chain = j.end+int64(len(raw)), chain
 	return nil
 }
 
 // put writes raw behind the last record, and zeros behind it if there is room.
-func (f *file) put(raw []byte) error {
-	end := f.end + int64(len(raw))
-	if end > f.length {
+func (j *Journal) put(raw []byte) error {
+	end := j.end + int64(len(raw))
+	if end > j.length {
 		length := (end/growBy + 1) * growBy
 		padded := append(raw, make([]byte, length-end)...)
-		if _, err := f.WriteAt(padded, f.end); err == nil {
-			f.length = length
+		if _, err := j.file.WriteAt(padded, j.end); err == nil {
+			j.length = length
 			return nil
 		}
 	}
-	if _, err := f.WriteAt(raw, f.end); err != nil {
+	if _, err := j.file.WriteAt(raw, j.end); err != nil {
 		return err
 	}
-	f.length = max(f.length, end)
+	j.length = max(j.length, end)
 	return nil
 }
 
-// Fail ends the journal: what was committed may not be true, so every Commit fails with
-// err from now on, and Close leaves the files to the next process.
+// erase keeps what was written behind the last record, and refused, from being read.
+func (j *Journal) erase() error {
+	err := j.file.Truncate(max(j.length, j.end))
+	if room := min(j.length-j.end, headerSize); room > 0 {
+		_, zeroErr := j.file.WriteAt(make([]byte, room), j.end)
+		err = errors.Join(err, zeroErr)
+	}
+	if err != nil {
+		return j.Fail(err)
+	}
+	return nil
+}
+
+// Fail ends the journal: what it tells of may not be so, so every Commit fails with
+// err from now on, and Close leaves the file to the next process.
 func (j *Journal) Fail(err error) error {
 	j.failed = fmt.Errorf("the disk does not keep what it is given, so nothing more is written: %w", err)
 	return j.failed
 }
 
-// SwitchOver has later records go to the other file, which must have been released,
-// and returns the one that was used till now. There is nothing to switch over from if
-// not ok.
-func (j *Journal) SwitchOver() (old int, ok bool) {
-	old = j.active
-	if j.files[old].end == 0 {
-		return 0, false
+// Failed is why the journal has ended, nil if it has not.
+func (j *Journal) Failed() error { return j.failed }
+
+// Empty tells whether there was no Commit since the last Reset.
+func (j *Journal) Empty() bool { return j.end <= recordsAt }
+
+// Reset forgets all records, of which everything must be durable elsewhere. The file
+// stays as long as it is.
+func (j *Journal) Reset() error {
+	had := j.length
+	if err := j.begin(); err != nil {
+		// A file system that copies on writing may find no room to overwrite. The first
+		// Commit begins then.
+		j.length, j.end = 0, recordsAt
+		if err := j.file.Truncate(0); err != nil {
+			return j.Fail(err)
+		}
 	}
-	j.active = 1 - old
-	return old, true
+	if had < recordsAt {
+		return nil // nothing is to be forgotten
+	}
+	if err := j.sync(j.file); err != nil {
+		return j.Fail(err)
+	}
+	return nil
 }
 
-// Release forgets the records of a file.
-func (j *Journal) Release(file int) { j.files[file].end = 0 }
+// begin writes the file's header, with which all that follows it in the file is void.
+func (j *Journal) begin() error {
+	header, chain := newHeader()
+	if _, err := j.file.WriteAt(header, 0); err != nil {
+		return err
+	}
+	j.length, j.end, j.chain = max(j.length, recordsAt), recordsAt, chain
+	return nil
+}
 
-// Empty tells whether all records were released.
-func (j *Journal) Empty() bool { return j.files[0].end == 0 && j.files[1].end == 0 }
+// Trim is Reset, and gives back the room that the file takes but for the reserve.
+func (j *Journal) Trim() error {
+	if err := j.Reset(); err != nil {
+		return err
+	}
+	if j.length > Reserve {
+		j.length = Reserve
+		if err := j.file.Truncate(Reserve); err != nil {
+			return j.Fail(err)
+		}
+	}
+	if j.length >= recordsAt && j.length < Reserve { // without it all is well while there is room
+		if _, err := j.file.WriteAt(make([]byte, Reserve-j.length), j.length); err == nil {
+			j.length = Reserve
+		}
+	}
+	return nil
+}
 
 // Spare is how many bytes of room Trim would give back. A Commit may be under way.
 func (j *Journal) Spare() int64 {
 	j.turn <- struct{}{}
 	defer func() { <-j.turn }()
-	return j.files[0].length + j.files[1].length - Reserve
+	return j.length - Reserve
 }
 
-// Trim wipes the files, all of whose records were released, and gives back the room
-// that they take, but for the reserve. The wiping is durable: if some of what was
-// released came back, it would not fit to what is committed next.
-func (j *Journal) Trim() error {
-	j.files[0].end, j.files[1].end = 0, 0
-	if j.files[1-j.active].length > j.files[j.active].length {
-		j.active = 1 - j.active // whatever room there is, it has
-	}
-	for i := range j.files {
-		if err := j.wipe(&j.files[i], i == j.active); err != nil {
-			return j.Fail(err)
-		}
-	}
-	return nil
-}
-
-func (j *Journal) wipe(f *file, active bool) error {
-	was := f.length
-	f.length = 0
-	if active {
-		f.length = min(was, Reserve)
-	}
-	if was > 0 {
-		_, err := f.WriteAt(make([]byte, f.length), 0)
-		if err = errors.Join(err, f.Truncate(f.length), j.sync(f.File)); err != nil {
-			return err
-		}
-	}
-	if active && f.length < Reserve { // without the reserve it is as good, while there is room
-		if _, err := f.WriteAt(make([]byte, Reserve), 0); err == nil {
-			f.length = Reserve
-		}
-	}
-	return nil
-}
-
-// Close closes the files, and removes them if they are of no more use.
+// Close closes the file, and removes it if it is of no more use.
 func (j *Journal) Close() error {
-	err := j.closeFiles()
-	if j.failed != nil || !j.Empty() {
-		return err
-	}
-	for _, name := range j.names {
-		if removeErr := os.Remove(name); !errors.Is(removeErr, os.ErrNotExist) {
+	err := j.file.Close()
+	if j.failed == nil && j.Empty() {
+		if removeErr := os.Remove(j.file.Name()); !errors.Is(removeErr, os.ErrNotExist) {
 			err = errors.Join(err, removeErr)
-		}
-	}
-	return err
-}
-
-func (j *Journal) closeFiles() (err error) {
-	for _, f := range j.files {
-		if f.File != nil {
-			err = errors.Join(err, f.Close())
 		}
 	}
 	return err

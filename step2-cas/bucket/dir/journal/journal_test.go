@@ -2,26 +2,26 @@ package journal
 
 import (
 	"errors"
-	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 )
 
-func names(t *testing.T) Names {
-	folder := t.TempDir()
-	return Names{folder + "/0", folder + "/1"}
-}
+func name(t *testing.T) string { return filepath.Join(t.TempDir(), "journal") }
 
-func open(t *testing.T, n Names, want ...string) *Journal {
+// open opens the journal as a process does that starts, and wants it to hold these
+// payloads.
+func open(t *testing.T, name string, want ...string) *Journal {
 	t.Helper()
-	j, payloads, err := Open(n, func(*os.File) error { return nil })
+	j, payloads, err := Open(name, func(*os.File) error { return nil })
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { j.closeFiles() })
+	t.Cleanup(func() { j.file.Close() })
 	wantPayloads(t, payloads, want...)
 	return j
 }
@@ -46,18 +46,22 @@ func commit(t *testing.T, j *Journal, payloads ...string) {
 	}
 }
 
-// checkpoint is what the owner does to empty the file that is in use.
-func checkpoint(t *testing.T, j *Journal) {
+func reset(t *testing.T, j *Journal) {
 	t.Helper()
-	old, ok := j.SwitchOver()
-	if !ok {
-		t.Fatal("there is nothing to switch over from")
+	if err := j.Reset(); err != nil {
+		t.Fatal(err)
 	}
-	j.Release(old)
+}
+
+func trim(t *testing.T, j *Journal) {
+	t.Helper()
+	if err := j.Trim(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Whatever was done to the journal before, a process that comes after a crash finds
-// the records that were not released, and perhaps others before them, in order.
+// the records since the last Reset, in order, and no others.
 func TestCommitted(t *testing.T) {
 	long := strings.Repeat("x", growBy)
 	for _, tt := range []struct {
@@ -66,107 +70,92 @@ func TestCommitted(t *testing.T) {
 		want []string
 	}{
 		{"nothing", func(*testing.T, *Journal) {}, nil},
+		{"nothing, with the reserve", trim, nil},
 		{"one", func(t *testing.T, j *Journal) { commit(t, j, "a") }, []string{"a"}},
-		{"empty and long ones", func(t *testing.T, j *Journal) { commit(t, j, "", long, "b") }, []string{"", long, "b"}},
-		{"in both files", func(t *testing.T, j *Journal) {
-			commit(t, j, "a", "b")
-			j.SwitchOver()
-			commit(t, j, "c")
-		}, []string{"a", "b", "c"}},
-		{"released, but not overwritten yet", func(t *testing.T, j *Journal) {
-			commit(t, j, "a", "b")
-			checkpoint(t, j)
-			commit(t, j, "c")
-		}, []string{"a", "b", "c"}},
-		{"over released ones", func(t *testing.T, j *Journal) {
-			commit(t, j, "a1", "a2", "a3")
-			checkpoint(t, j)
-			commit(t, j, "b1", "b2")
-			checkpoint(t, j)
-			commit(t, j, "c1")
-		}, []string{"b1", "b2", "c1"}},
-		{"trimmed", func(t *testing.T, j *Journal) {
+		{"one, in the reserve", func(t *testing.T, j *Journal) {
+			trim(t, j)
 			commit(t, j, "a")
-			checkpoint(t, j)
-			commit(t, j, "b")
-			checkpoint(t, j)
-			if err := j.Trim(); err != nil {
-				t.Fatal(err)
-			}
+		}, []string{"a"}},
+		{"empty and long ones", func(t *testing.T, j *Journal) { commit(t, j, "", long, "b") }, []string{"", long, "b"}},
+		{"reset", func(t *testing.T, j *Journal) {
+			commit(t, j, "a", "b")
+			reset(t, j)
 		}, nil},
+		{"reset, and some of the same length over them", func(t *testing.T, j *Journal) {
+			commit(t, j, "a1", "a2", "a3")
+			reset(t, j)
+			commit(t, j, "b1", "b2")
+		}, []string{"b1", "b2"}},
+		{"reset, and the same over them", func(t *testing.T, j *Journal) {
+			commit(t, j, "a1", "a2", "a3")
+			reset(t, j)
+			commit(t, j, "a1")
+		}, []string{"a1"}},
 		{"trimmed, and used again", func(t *testing.T, j *Journal) {
 			commit(t, j, "a", long)
-			checkpoint(t, j)
-			commit(t, j, "b")
-			checkpoint(t, j)
-			if err := j.Trim(); err != nil {
-				t.Fatal(err)
-			}
+			trim(t, j)
 			commit(t, j, "c")
-			j.SwitchOver()
-			commit(t, j, "d")
-		}, []string{"c", "d"}},
+		}, []string{"c"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			n := names(t)
-			tt.do(t, open(t, n))
-			j := open(t, n, tt.want...)
-			if err := j.Trim(); err != nil {
-				t.Fatal(err)
+			file := name(t)
+			j := open(t, file)
+			tt.do(t, j)
+			payloads, err := j.Payloads()
+			if err != nil && tt.want != nil {
+				t.Error(err)
 			}
+			wantPayloads(t, payloads, tt.want...)
+			j = open(t, file, tt.want...)
+			trim(t, j)
 			commit(t, j, "next")
-			open(t, n, "next")
+			open(t, file, "next")
 		})
 	}
 }
 
-// An empty journal takes the reserve, whichever of the files had the room.
+// An empty journal takes the reserve; what it takes beyond it can spare.
 func TestTrim(t *testing.T) {
-	n := names(t)
-	j := open(t, n)
-	size := func() (total int64) {
-		for _, name := range n {
-			fi, err := os.Stat(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			total += fi.Size()
+	file := name(t)
+	j := open(t, file)
+	size := func() int64 {
+		fi, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return total
+		return fi.Size()
 	}
 	for i := range 3 {
-		if err := j.Trim(); err != nil || size() != Reserve || j.Spare() != 0 {
-			t.Fatalf("round %d: %d bytes, %d to spare, %v", i, size(), j.Spare(), err)
+		trim(t, j)
+		if size() != Reserve || j.Spare() != 0 || !j.Empty() {
+			t.Fatalf("round %d: %d bytes, %d to spare", i, size(), j.Spare())
 		}
 		commit(t, j, "a")
-		if size() != Reserve {
+		if size() != Reserve || j.Empty() {
 			t.Errorf("round %d: with a small record it takes %d bytes", i, size())
 		}
 		commit(t, j, strings.Repeat("x", Reserve))
 		if got := j.Spare(); got != size()-Reserve || got == 0 {
 			t.Errorf("round %d: %d to spare of %d", i, got, size())
 		}
-		checkpoint(t, j)
 	}
-	j.Trim()
+	trim(t, j)
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range n {
-		if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is left: %v", name, err)
-		}
+	if _, err := os.Stat(file); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is left: %v", err)
 	}
 }
 
-// A journal that holds something, or that failed, stays for the next process.
+// A journal that holds something, or that failed, stays for the next process; and one
+// whose sync failed does not hold what was refused.
 func TestCloseKeeps(t *testing.T) {
-	n := names(t)
-	j := open(t, n)
+	file := name(t)
+	j := open(t, file)
 	commit(t, j, "a")
 	j.Close()
-	j = open(t, n, "a")
-	j.Trim()
+	j = open(t, file, "a")
 	j.sync = func(*os.File) error { return syscall.EIO }
 	for range 2 {
 		if _, err := j.Commit([]byte("b")); !errors.Is(err, syscall.EIO) {
@@ -174,73 +163,131 @@ func TestCloseKeeps(t *testing.T) {
 		}
 		j.sync = func(*os.File) error { return nil } // is not to be believed
 	}
+	payloads, err := j.Payloads()
+	if err != nil {
+		t.Error(err)
+	}
+	wantPayloads(t, payloads, "a")
 	j.Close()
-	open(t, n, "b")
+	open(t, file, "a")
 }
 
-// What there was no room for was not committed, and the next record takes its place.
-// The file is /dev/full, on which every write really fails.
-func TestFull(t *testing.T) {
-	n := names(t)
-	j := open(t, n)
-	commit(t, j, "a")
-	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
+// limit has files end at a size while f runs, as on a disk that is full.
+func limit(t *testing.T, size uint64, f func()) {
+	t.Helper()
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old)
+	f()
+}
+
+// What there was no room for is not committed, also if all or some of it was written;
+// what shares its moment, and fits, is.
+func TestShortOfRoom(t *testing.T) {
+	for _, room := range []uint64{0, 10, 30, 100, 1000} { // of bytes, behind the first records
+		synctest.Test(t, func(t *testing.T) {
+			file := name(t)
+			j := open(t, file)
+			commit(t, j, "a")
+			opened := make(chan struct{})
+			j.sync = func(*os.File) error { <-opened; return nil }
+			go j.Commit(nil) // the others wait for this one
+			synctest.Wait()
+			j.length = j.end + headerSize
+			if err := j.file.Truncate(j.length); err != nil {
+				t.Fatal(err)
+			}
+			payloads := []string{"x", "y", strings.Repeat("z", 2000), "w"}
+			errs := make([]error, len(payloads))
+			limit(t, uint64(j.length)+room, func() {
+				for i, p := range payloads {
+					go func() { _, errs[i] = j.Commit([]byte(p)) }()
+					synctest.Wait()
+				}
+				close(opened)
+				synctest.Wait()
+			})
+			want := []string{"a", ""}
+			for i, err := range errs {
+				if err == nil {
+					want = append(want, payloads[i])
+				} else if !errors.Is(err, syscall.EFBIG) {
+					t.Errorf("room %d: %v", room, err)
+				}
+			}
+			if errs[2] == nil || room == 0 && len(want) > 2 || room >= 100 && len(want) != 5 {
+				t.Errorf("room %d: %v", room, errs)
+			}
+			open(t, file, want...)
+			if j.Failed() != nil {
+				t.Errorf("room %d: %v", room, j.Failed())
+			}
+			// What comes next is not followed by what was refused.
+			commit(t, j, "x")
+			open(t, file, append(want, "x")...)
+		})
+	}
+}
+
+// A file that no process of ours left is not taken for an empty one.
+func TestDamaged(t *testing.T) {
+	file := name(t)
+	commit(t, open(t, file), "a")
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer full.Close()
-	roomy := j.files[0].File
-	j.files[0].File = full
-	if _, err := j.Commit([]byte("b")); !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("Commit: %v", err)
+	for i := range recordsAt {
+		damaged := slices.Clone(raw)
+		damaged[i] ^= 1
+		if err := os.WriteFile(file, damaged, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Read(file); !errors.Is(err, ErrDamaged) {
+			t.Errorf("byte %d: %v", i, err)
+		}
 	}
-	j.files[0].File = roomy
-	commit(t, j, "c")
-	open(t, n, "a", "c")
-}
-
-// If the second file does not go on where the first ends, what was committed is
-// missing, and somebody has to look.
-func TestGap(t *testing.T) {
 	for _, tt := range []struct {
-		name          string
-		first, second uint64
-		err           error
-		want          []string
+		name string
+		raw  []byte
 	}{
-		{"they follow each other", 1, 3, nil, []string{"0:1", "0:2", "1:3", "1:4"}},
-		{"numbers were used again", 1, 2, nil, []string{"0:1", "1:2", "1:3"}},
-		{"the other way round", 9, 7, nil, []string{"1:7", "1:8", "0:9", "0:10"}},
-		{"a record is missing", 1, 4, ErrGap, nil},
+		{"empty", nil},
+		{"cut in its header", raw[:recordsAt-1]},
+		{"zeros", make([]byte, Reserve)},
 	} {
-		n := names(t)
-		for i, first := range []uint64{tt.first, tt.second} {
-			raw := appendRecord(nil, first, fmt.Append(nil, i, ":", first))
-			raw = appendRecord(raw, first+1, fmt.Append(nil, i, ":", first+1))
-			if err := os.WriteFile(n[i], raw, 0o644); err != nil {
-				t.Fatal(err)
-			}
+		if err := os.WriteFile(file, tt.raw, 0o644); err != nil {
+			t.Fatal(err)
 		}
-		payloads, err := Read(n)
-		if !errors.Is(err, tt.err) {
-			t.Errorf("%s: %v", tt.name, err)
-		}
-		wantPayloads(t, payloads, tt.want...)
+		j := open(t, file)
+		trim(t, j)
+		commit(t, j, "b")
+		open(t, file, "b")
 	}
 }
 
 // FuzzRecords reads anything without harm, and of what was written no more than that.
 func FuzzRecords(f *testing.F) {
-	f.Add(appendRecord(appendRecord(nil, 7, []byte("a")), 8, nil))
-	f.Add(append(appendRecord(nil, 7, []byte("a")), appendRecord(nil, 9, nil)...))
-	f.Fuzz(func(t *testing.T, raw []byte) {
-		first, payloads := readRecords(raw)
-		var again []byte
-		for i, payload := range payloads {
-			again = appendRecord(again, first+uint64(i), payload)
+	header, chain := newHeader()
+	raw, chain := appendRecord(nil, chain, 7, []byte("a"))
+	raw, _ = appendRecord(raw, chain, 9, nil)
+	f.Add(append(header, raw...), 600)
+	f.Fuzz(func(t *testing.T, raw []byte, flip int) {
+		header, chain := newHeader()
+		written, _ := appendRecord(nil, chain, 1, raw)
+		file := append(header, written...)
+		r, err := parse(file)
+		if err != nil || len(r.payloads) != 1 || string(r.payloads[0]) != string(raw) {
+			t.Errorf("%q is read as %q, %v", raw, r.payloads, err)
 		}
-		if !strings.HasPrefix(string(raw), string(again)) {
-			t.Errorf("%q is read as %q", raw, again)
+		file[uint(flip)%uint(len(file))] ^= 1
+		if r, err := parse(file); err == nil && len(r.payloads) > 0 {
+			t.Errorf("damaged at byte %d it still holds %q", uint(flip)%uint(len(file)), r.payloads)
 		}
+		parse(append(header, raw...))
 	})
 }
