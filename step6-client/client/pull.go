@@ -1,0 +1,142 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/oci"
+	"shibafu.dev/step1-spec-notes/ref"
+	"shibafu.dev/step2-cas/bucket"
+	"shibafu.dev/step2-cas/cas"
+)
+
+const (
+	// saveBytes and saveTime are how much of a download a death of the process may
+	// cost.
+	saveBytes = 4 << 20
+	saveTime  = time.Second
+	// pulling is what the IDs of unfinished downloads begin with.
+	pulling = "pull-"
+)
+
+// PullBlob puts a blob into a store; nothing happens if that has it. The bytes get
+// their name there only when all have come and are what d.Digest names
+// (digest.ErrMismatch). ocierr.BlobUnknown, ocierr.NameUnknown.
+//
+// What came of a download that ended early stays in the store as a writer of its
+// own, and the next PullBlob goes on with it, in another process too. One that
+// nobody wants any more is removed by DropPartial.
+func (c *Client) PullBlob(ctx context.Context, name ref.Name, d oci.Descriptor, to *cas.Store) error {
+	if info, err := to.Stat(ctx, d.Digest); err == nil && info.Size == d.Size {
+		c.opts.Progress(d.Digest, d.Size, d.Size)
+		return nil
+	}
+	w, err := to.OpenWriter(ctx, partialID(d.Digest))
+	if errors.Is(err, bucket.ErrNotExist) {
+		w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), nil)
+	}
+	if err != nil {
+		return err
+	}
+	resumed := w.Size() > 0
+	err = c.pullInto(ctx, name, d, w)
+	if !errors.Is(err, digest.ErrMismatch) || !resumed {
+		return err
+	}
+	// The bytes that were there may have been the wrong ones.
+	if w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), nil); err != nil {
+		return err
+	}
+	return c.pullInto(ctx, name, d, w)
+}
+
+func partialID(d digest.Digest) string { return pulling + string(d.Algorithm()) + "-" + d.Hex() }
+
+// pullInto fetches what w lacks of d and commits it. It lets go of w: with what came
+// saved, or without it where that is wrong.
+func (c *Client) pullInto(ctx context.Context, name ref.Name, d oci.Descriptor, w *cas.Writer) error {
+	keep := context.WithoutCancel(ctx)
+	defer w.Close()
+	if w.Size() <= d.Size {
+		if err := c.receive(ctx, name, d, w); err != nil {
+			return errors.Join(err, w.Save(keep))
+		}
+	}
+	if w.Size() != d.Size {
+		return errors.Join(fmt.Errorf("%w: %s has not %d bytes", digest.ErrMismatch, d.Digest, d.Size), w.Cancel(keep))
+	}
+	err := w.Commit(ctx, d.Digest)
+	switch {
+	case errors.Is(err, digest.ErrMismatch):
+		return errors.Join(err, w.Cancel(keep))
+	case err != nil:
+		return errors.Join(err, w.Save(keep))
+	}
+	return nil
+}
+
+// receive appends to w what it lacks of d: in ranges if it is much, and if the
+// registry can do that.
+func (c *Client) receive(ctx context.Context, name ref.Name, d oci.Descriptor, w *cas.Writer) error {
+	var from io.ReadCloser
+	if c.opts.Ranges > 1 && d.Size-w.Size() > 2*c.opts.RangeSize {
+		var err error
+		if from, err = c.openRanges(ctx, name, d, w.Size()); err != nil {
+			return err
+		}
+	} else {
+		from = &blob{client: c, ctx: ctx, name: name, digest: d.Digest, size: d.Size, at: w.Size()}
+	}
+	defer from.Close()
+	saved := time.Now()
+	for w.Size() < d.Size {
+		n, err := w.Append(ctx, w.Size(), io.LimitReader(from, min(saveBytes, d.Size-w.Size())))
+		if err == nil && n == 0 {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
+		}
+		c.opts.Progress(d.Digest, w.Size(), d.Size)
+		if w.Size() < d.Size && time.Since(saved) > saveTime {
+			if err := w.Save(ctx); err != nil {
+				return err
+			}
+			saved = time.Now()
+		}
+	}
+	return nil
+}
+
+// DropPartial removes from a store what is left of downloads that ended early, but
+// for those of the digests that are wanted still.
+func DropPartial(ctx context.Context, store *cas.Store, wanted ...digest.Digest) error {
+	keep := map[string]bool{}
+	for _, d := range wanted {
+		keep[partialID(d)] = true
+	}
+	for id, err := range store.Writers(ctx) {
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(id, pulling) || keep[id] {
+			continue
+		}
+		w, err := store.OpenWriter(ctx, id)
+		if errors.Is(err, bucket.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := w.Cancel(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}

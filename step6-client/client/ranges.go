@@ -1,0 +1,177 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/oci"
+	"shibafu.dev/step1-spec-notes/ref"
+	"shibafu.dev/step6-client/wire"
+)
+
+// ranges reads a blob through several connections at once, each of which fetches one
+// range into memory; what is read comes in order. Its ranges are begun in order too,
+// each with its buffer in hand, so the one that is to be read next never waits for
+// the memory of those behind it.
+type ranges struct {
+	client *Client
+	ctx    context.Context
+	cancel context.CancelFunc
+	name   ref.Name
+	digest digest.Digest
+	size   int64
+
+	queue chan *piece // in order; closed behind the last
+	head  *piece      // what is being read
+	ended chan struct{}
+}
+
+// piece is one range on its way.
+type piece struct {
+	first  int64
+	buffer []byte
+	done   chan struct{} // closed when buffer is full, or err is set
+	err    error
+	read   int
+}
+
+// openRanges reads d from the byte at on; the caller closes what it returns. The
+// first range is fetched before the others are begun: if Range is ignored, its
+// answer is all that there is to read.
+func (c *Client) openRanges(ctx context.Context, name ref.Name, d oci.Descriptor, at int64) (io.ReadCloser, error) {
+	probe, err := c.get(ctx, name, d.Digest, at, at+c.opts.RangeSize-1)
+	if err != nil {
+		return nil, err
+	}
+	if probe.size >= 0 && probe.size != d.Size {
+		probe.Close()
+		return nil, fmt.Errorf("%w: blob %s has %d bytes, but comes with %d", ErrAnswer, d.Digest, d.Size, probe.size)
+	}
+	if probe.whole {
+		b := &blob{client: c, ctx: ctx, name: name, digest: d.Digest, size: d.Size, at: at, body: probe}
+		if err := probe.skip(at); err != nil {
+			b.disconnect() // it connects again, and may have to skip again
+		}
+		return b, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	r := &ranges{client: c, ctx: ctx, cancel: cancel, name: name, digest: d.Digest, size: d.Size,
+		queue: make(chan *piece, c.opts.Ranges-1), ended: make(chan struct{})}
+	go r.begin(at, probe)
+	return r, nil
+}
+
+// begin starts the ranges from the byte at on. The first has its answer already.
+func (r *ranges) begin(at int64, answer *part) {
+	defer close(r.ended)
+	defer close(r.queue)
+	for at < r.size {
+		var buffer []byte
+		select {
+		case buffer = <-r.client.buffers:
+		case <-r.ctx.Done():
+			if answer != nil {
+				answer.Close()
+			}
+			return
+		}
+		size := r.client.opts.RangeSize
+		if buffer == nil {
+			buffer = make([]byte, size)
+		}
+		p := &piece{first: at, buffer: buffer[:min(size, r.size-at)], done: make(chan struct{})}
+		go r.fetch(p, answer)
+		answer = nil
+		at += int64(len(p.buffer))
+		select {
+		case r.queue <- p:
+		case <-r.ctx.Done():
+			r.release(p)
+			return
+		}
+	}
+}
+
+// fetch fills a piece, through as many connections as it takes.
+func (r *ranges) fetch(p *piece, answer *part) {
+	defer close(p.done)
+	filled, failed := 0, 0
+	for {
+		var err error
+		if answer == nil {
+			answer, err = r.client.get(r.ctx, r.name, r.digest, p.first+int64(filled), p.first+int64(len(p.buffer))-1)
+		}
+		if err == nil && answer.whole {
+			answer.Close()
+			err = fmt.Errorf("%w: the whole in the place of a range", ErrAnswer)
+		}
+		if err != nil {
+			p.err = err
+			return
+		}
+		n, err := io.ReadFull(answer, p.buffer[filled:])
+		answer.Close()
+		answer = nil
+		if filled += n; filled == len(p.buffer) {
+			return
+		}
+		if failed++; n > 0 {
+			failed = 1
+		}
+		if failed > r.client.conn.Retries() || r.ctx.Err() != nil {
+			p.err = fmt.Errorf("blob %s at byte %d: %w", r.digest, p.first+int64(filled), err)
+			return
+		}
+		if p.err = wire.Sleep(r.ctx, wire.Backoff(failed)); p.err != nil {
+			return
+		}
+	}
+}
+
+// release gives the buffer of a piece back, once nobody writes to it.
+func (r *ranges) release(p *piece) {
+	<-p.done
+	r.client.buffers <- p.buffer[:cap(p.buffer)]
+}
+
+// Read implements io.Reader.
+func (r *ranges) Read(b []byte) (int, error) {
+	if r.head == nil {
+		p, ok := <-r.queue
+		if !ok {
+			if err := r.ctx.Err(); err != nil {
+				return 0, context.Cause(r.ctx)
+			}
+			return 0, io.EOF
+		}
+		<-p.done
+		if r.head = p; p.err != nil {
+			return 0, p.err
+		}
+	}
+	if r.head.err != nil {
+		return 0, r.head.err
+	}
+	n := copy(b, r.head.buffer[r.head.read:])
+	if r.head.read += n; r.head.read == len(r.head.buffer) {
+		r.release(r.head)
+		r.head = nil
+	}
+	return n, nil
+}
+
+// Close ends all connections and waits for them.
+func (r *ranges) Close() error {
+	r.cancel()
+	if r.head != nil {
+		r.release(r.head)
+		r.head = nil
+	}
+	for p := range r.queue {
+		r.release(p)
+	}
+	<-r.ended
+	return nil
+}
