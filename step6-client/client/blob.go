@@ -176,7 +176,11 @@ func (b *blob) again(err error) error {
 // connect asks for the bytes from b.at on. Without an error there may still be no
 // connection, if it was cut at once.
 func (b *blob) connect() error {
-	part, err := b.client.get(b.ctx, b.name, b.digest, b.at, -1)
+	last := int64(-1)
+	if b.at > 0 {
+		last = b.size - 1 // not all registries know ranges without an end
+	}
+	part, err := b.client.get(b.ctx, b.name, b.digest, b.at, last)
 	if err != nil {
 		return err
 	}
@@ -209,15 +213,12 @@ func (p part) skip(at int64) error {
 	return err
 }
 
-// get asks for the bytes of a blob from first to last, both included; last may be -1,
-// for the end. What comes may end earlier, and if it is whole it starts earlier.
+// get asks for the bytes of a blob from first to last, both included, or for all of
+// it if last is -1. What comes may end earlier, and if it is whole it starts earlier.
 func (c *Client) get(ctx context.Context, name ref.Name, d digest.Digest, first, last int64) (*part, error) {
 	r := c.request(endpoint.PullBlob, endpoint.Path{Name: name, Digest: d}, nil)
-	switch {
-	case last >= 0:
+	if last >= 0 {
 		r.Header["Range"] = []string{fmt.Sprintf("bytes=%d-%d", first, last)}
-	case first > 0:
-		r.Header["Range"] = []string{fmt.Sprintf("bytes=%d-", first)}
 	}
 	resp, err := c.do(ctx, endpoint.PullBlob, r)
 	if err != nil {

@@ -68,14 +68,17 @@ func reachOf(ip netip.Addr) reach {
 // registry itself could be reached from: one on the internet sends nobody to
 // addresses inside.
 type dialer struct {
-	home string // the registry's "host:port"
+	home string                 // the registry's "host:port"
+	look func(netip.Addr) reach // at the registry's address: reachOf
 
 	mu      sync.Mutex
 	at      reach // where the registry was found; public until then
 	proxies map[string]bool
 }
 
-func newDialer(home string) *dialer { return &dialer{home: home, proxies: map[string]bool{}} }
+func newDialer(home string) *dialer {
+	return &dialer{home: home, look: reachOf, proxies: map[string]bool{}}
+}
 
 // trust lets connections to a proxy pass.
 func (d *dialer) trust(proxy *url.URL) {
@@ -115,7 +118,7 @@ func (d *dialer) found(addr net.Addr) {
 	if ip, err := netip.ParseAddrPort(addr.String()); err == nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		d.at = reachOf(ip.Addr())
+		d.at = d.look(ip.Addr())
 	}
 }
 
