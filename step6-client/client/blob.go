@@ -113,6 +113,9 @@ func (b *blob) Read(p []byte) (int, error) {
 		if b.at >= b.size {
 			return 0, b.end()
 		}
+		if len(p) == 0 {
+			return 0, nil
+		}
 		if b.body == nil {
 			if err := b.connect(); err != nil {
 				return 0, err

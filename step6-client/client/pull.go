@@ -44,7 +44,7 @@ func (c *Client) PullBlob(ctx context.Context, name ref.Name, d oci.Descriptor, 
 		return err
 	}
 	resumed := w.Size() > 0
-	err = c.pullInto(ctx, name, d, w)
+	err = c.pullInto(ctx, name, d, w, resumed)
 	if !errors.Is(err, digest.ErrMismatch) || !resumed {
 		return err
 	}
@@ -52,14 +52,14 @@ func (c *Client) PullBlob(ctx context.Context, name ref.Name, d oci.Descriptor, 
 	if w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), nil); err != nil {
 		return err
 	}
-	return c.pullInto(ctx, name, d, w)
+	return c.pullInto(ctx, name, d, w, false)
 }
 
 func partialID(d digest.Digest) string { return pulling + string(d.Algorithm()) + "-" + d.Hex() }
 
 // pullInto fetches what w lacks of d and commits it. It lets go of w: with what came
 // saved, or without it where that is wrong.
-func (c *Client) pullInto(ctx context.Context, name ref.Name, d oci.Descriptor, w *cas.Writer) error {
+func (c *Client) pullInto(ctx context.Context, name ref.Name, d oci.Descriptor, w *cas.Writer, resumed bool) error {
 	keep := context.WithoutCancel(ctx)
 	defer w.Close()
 	if w.Size() <= d.Size {
@@ -70,7 +70,13 @@ func (c *Client) pullInto(ctx context.Context, name ref.Name, d oci.Descriptor, 
 	if w.Size() != d.Size {
 		return errors.Join(fmt.Errorf("%w: %s has not %d bytes", digest.ErrMismatch, d.Digest, d.Size), w.Cancel(keep))
 	}
-	err := w.Commit(ctx, d.Digest)
+	var err error
+	if resumed {
+		err = reread(w, d.Digest)
+	}
+	if err == nil {
+		err = w.Commit(ctx, d.Digest)
+	}
 	switch {
 	case errors.Is(err, digest.ErrMismatch):
 		return errors.Join(err, w.Cancel(keep))
@@ -78,6 +84,21 @@ func (c *Client) pullInto(ctx context.Context, name ref.Name, d oci.Descriptor, 
 		return errors.Join(err, w.Save(keep))
 	}
 	return nil
+}
+
+// reread holds what is on the disk against d. A writer that was taken up again knows
+// the hash of what an earlier process received, which need not be what lies there now.
+func reread(w *cas.Writer, d digest.Digest) error {
+	r, err := w.Reread()
+	if errors.Is(err, digest.ErrUnsupported) {
+		return nil // by this bucket
+	}
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	_, err = io.Copy(io.Discard, digest.NewReader(r, d))
+	return err
 }
 
 // receive appends to w what it lacks of d: in ranges if it is much, and if the

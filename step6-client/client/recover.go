@@ -52,15 +52,26 @@ func (p *push) recover(ctx context.Context, at, size, sent int64, err error) (do
 	return p.afterCut(ctx, at, size, sent, no, err)
 }
 
+// tooLong tells whether a failure may be that of something on the way which takes no
+// request for so long; 0 is a connection that was cut.
+func tooLong(status int) bool {
+	switch status {
+	case 0, http.StatusRequestTimeout, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
 // afterCut waits, and finds out how much arrived of what was sent. Where that is
-// little, something on the way takes no pieces of that size, or not for so long.
+// little, the next pieces are smaller.
 func (p *push) afterCut(ctx context.Context, at, size, sent int64, no *refused, err error) (done bool, _ error) {
 	if p.failed++; p.failed > p.client.conn.Retries() {
 		return false, err
 	}
 	var answer *http.Response
+	status := 0
 	if no != nil {
-		answer = no.resp
+		answer, status = no.resp, no.reason.Status
 	}
 	wait, ok := p.client.conn.Wait(p.failed, answer)
 	if !ok {
@@ -75,7 +86,7 @@ func (p *push) afterCut(ctx context.Context, at, size, sent int64, no *refused, 
 	if p.upload.size > p.best {
 		p.best, p.failed = p.upload.size, 0
 	}
-	if p.upload.size-at < sent/2 {
+	if tooLong(status) && p.upload.size-at < sent/2 {
 		p.shrink(min(size, sent))
 	}
 	return false, p.keep()

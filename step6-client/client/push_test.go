@@ -1,0 +1,472 @@
+package client_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/oci"
+	"shibafu.dev/step1-spec-notes/ocierr"
+	"shibafu.dev/step1-spec-notes/ref"
+	"shibafu.dev/step6-client/client"
+	"shibafu.dev/step6-client/journal"
+)
+
+func blobOf(data []byte) oci.Descriptor {
+	return oci.Descriptor{Digest: digest.FromBytes(data), Size: int64(len(data))}
+}
+
+// sends tells whether a request brings bytes of a blob.
+func sends(r *http.Request) bool {
+	return (r.Method == "PATCH" || r.Method == "PUT") && strings.Contains(r.URL.Path, "/blobs/uploads/") && r.ContentLength != 0
+}
+
+// straight lets everything pass.
+func straight(next http.Handler) http.Handler { return next }
+
+// tooLarge refuses bodies beyond a size, as nginx does.
+func tooLarge(most int64) between {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if sends(r) && r.ContentLength > most {
+				w.Header().Set("Connection", "close")
+				http.Error(w, "<html>413</html>", http.StatusRequestEntityTooLarge)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// buffered takes a whole body in before it passes it on, and gives up with a status
+// on one that takes longer than there is time for; 0 is to cut the connection.
+func buffered(most int64, status int) between {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if sends(r) {
+				body, _ := io.ReadAll(io.LimitReader(r.Body, most+1))
+				if int64(len(body)) > most {
+					if status == 0 {
+						panic(http.ErrAbortHandler)
+					}
+					w.Header().Set("Connection", "close")
+					w.WriteHeader(status)
+					return
+				}
+				r.Body = io.NopCloser(bytes.NewReader(body))
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// cutAfter passes bytes on as they come, and cuts each connection after so many.
+func cutAfter(most int64) between {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !sends(r) || r.ContentLength <= most {
+				next.ServeHTTP(w, r)
+				return
+			}
+			r.Body = io.NopCloser(io.MultiReader(io.LimitReader(r.Body, most), broken{}))
+			next.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		})
+	}
+}
+
+type broken struct{}
+
+func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// lostAnswer lets the n-th of the requests that which picks be done, and loses its
+// answer.
+func lostAnswer(n int64, which func(*http.Request) bool) between {
+	return func(next http.Handler) http.Handler {
+		var seen atomic.Int64
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if which(r) && seen.Add(1) == n {
+				next.ServeHTTP(httptest.NewRecorder(), r)
+				panic(http.ErrAbortHandler)
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// instead answers the n-th of the requests that which picks in the registry's place.
+func instead(n int64, which func(*http.Request) bool, answer http.HandlerFunc) between {
+	return func(next http.Handler) http.Handler {
+		var seen atomic.Int64
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if which(r) && seen.Add(1) == n {
+				io.Copy(io.Discard, r.Body)
+				answer(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+func method(m string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return r.Method == m && strings.Contains(r.URL.Path, "/blobs/uploads/") }
+}
+
+func status(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(code) }
+}
+
+// least tells of a minimum for chunks, and keeps to it.
+func least(size int64) between {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == "POST" {
+				w.Header().Set("OCI-Chunk-Min-Length", strconv.FormatInt(size, 10))
+			}
+			if r.Method == "PATCH" && r.ContentLength < size {
+				w.WriteHeader(http.StatusBadRequest)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// meter counts the bytes of blobs, and the requests that bring them.
+type meter struct {
+	bytes, requests atomic.Int64
+	mu              sync.Mutex
+	methods         []string
+}
+
+func (m *meter) before(b between) between {
+	return func(next http.Handler) http.Handler {
+		h := b(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			m.mu.Lock()
+			m.methods = append(m.methods, r.Method)
+			m.mu.Unlock()
+			if sends(r) {
+				m.requests.Add(1)
+				r.Body = io.NopCloser(io.TeeReader(r.Body, m))
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+}
+
+func (m *meter) Write(p []byte) (int, error) {
+	m.bytes.Add(int64(len(p)))
+	return len(p), nil
+}
+
+const mib = 1 << 20
+
+func TestPushBlob(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		between  between
+		chunk    int64
+		size     int
+		requests int64 // that bring bytes, at most
+		bytes    int64 // that arrive, at most
+	}{
+		{"whole", straight, 0, 3 * mib, 1, 3 * mib},
+		{"empty", straight, 0, 0, 0, 0},
+		{"one byte", straight, 0, 1, 1, 1},
+		{"in chunks", straight, mib, 3*mib + 5, 4, 3*mib + 5},
+		{"in chunks that come out even", straight, mib, 3 * mib, 3, 3 * mib},
+		{"smaller than a chunk", straight, mib, 5, 1, 5},
+		{"in chunks of the least size", least(2 * mib), mib, 4 * mib, 2, 4 * mib},
+		{"too large for a proxy", tooLarge(300 << 10), 0, 3 * mib, 20, 3 * mib},
+		{"longer than a proxy waits", buffered(300<<10, 504), 0, 3 * mib, 32, 6 * mib},
+		{"longer than a proxy waits, in its way", buffered(300<<10, 502), 0, 3 * mib, 32, 6 * mib},
+		{"longer than a proxy lives", buffered(300<<10, 0), 0, 3 * mib, 32, 6 * mib},
+		{"cut again and again", cutAfter(700 << 10), 0, 3 * mib, 10, 4 * mib},
+		{"answer to the start lost", lostAnswer(1, method("POST")), 0, mib, 1, mib},
+		{"last answer lost", lostAnswer(1, method("PUT")), 0, mib, 1, mib},
+		{"last answer lost, after chunks", lostAnswer(1, method("PUT")), mib / 2, mib, 2, mib},
+		{"answer to a chunk lost", lostAnswer(2, method("PATCH")), mib / 2, 2 * mib, 4, 2 * mib},
+		{"session lost", instead(2, method("PATCH"), status(404)), mib / 2, 2 * mib, 6, 3 * mib},
+		{"session lost at its end", instead(1, method("PUT"), status(404)), mib / 2, mib, 4, 2 * mib},
+		{"a chunk refused for where it is", instead(2, method("PATCH"), status(416)), mib / 2, 2 * mib, 5, 3 * mib},
+		{"server error", instead(1, method("PUT"), status(500)), 0, mib, 2, 2 * mib},
+		{"too many requests", instead(1, method("PUT"), status(429)), 0, mib, 2, 2 * mib},
+		{"no way to look", instead(1, func(r *http.Request) bool { return r.Method == "HEAD" }, status(403)), 0, mib, 1, mib},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			data, m := content(tt.size), new(meter)
+			inBubble(t, m.before(tt.between), client.Options{Chunk: tt.chunk}, func(t *testing.T, c, direct *client.Client) {
+				if err := c.PushBlob(t.Context(), aName, blobOf(data), client.BytesContent(data)); err != nil {
+					t.Fatal(err)
+				}
+				has(t, direct, aName, data)
+			})
+			if m.requests.Load() > tt.requests || m.bytes.Load() > tt.bytes {
+				t.Errorf("%d bytes in %d requests, want at most %d in %d", m.bytes.Load(), m.requests.Load(), tt.bytes, tt.requests)
+			}
+		})
+	}
+}
+
+// What is there is not sent, and what another repository has is mounted.
+func TestPushNothing(t *testing.T) {
+	data, m := content(mib), new(meter)
+	inBubble(t, m.before(straight), client.Options{}, func(t *testing.T, c, direct *client.Client) {
+		push := func(name ref.Name, from ...ref.Name) {
+			t.Helper()
+			if err := c.PushBlob(t.Context(), name, blobOf(data), client.BytesContent(data), from...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		push(aName)
+		m.methods, m.bytes = nil, atomic.Int64{}
+		push(aName)
+		if got := fmt.Sprint(m.methods); got != "[HEAD]" {
+			t.Errorf("asked %s for what is there", got)
+		}
+		m.methods = nil
+		push(otherName, aName)
+		if got := fmt.Sprint(m.methods); got != "[HEAD POST]" || m.bytes.Load() != 0 {
+			t.Errorf("asked %s, sent %d bytes, to mount", got, m.bytes.Load())
+		}
+		has(t, direct, otherName, data)
+		// A source without it gives a session, which is used.
+		m.methods = nil
+		push(ref.MustName("third"), ref.MustName("nobody"))
+		if got := fmt.Sprint(m.methods); got != "[HEAD POST PUT]" {
+			t.Errorf("asked %s where there is nothing to mount", got)
+		}
+	})
+}
+
+func TestPushGivesUp(t *testing.T) {
+	data := content(mib)
+	for _, tt := range []struct {
+		name    string
+		between between
+		content client.Content
+		want    error
+	}{
+		{"refused", instead(1, method("POST"), status(403)), nil, ocierr.Denied},
+		{"never a start", always("POST", 503), nil, ocierr.InternalError},
+		{"never an end", always("PUT", 503), nil, ocierr.InternalError},
+		{"never a chunk small enough", tooLarge(100), nil, ocierr.SizeInvalid},
+		{"no bytes at all", always("PATCH", 416), nil, ocierr.BlobUploadInvalid},
+		{"sessions that are never known", always("PUT", 404), nil, ocierr.BlobUploadUnknown},
+		{"other bytes", straight, client.BytesContent(content(mib + 2)[:mib]), digest.ErrMismatch},
+		{"fewer bytes", straight, client.BytesContent(data[:5]), io.ErrUnexpectedEOF},
+		{"bytes that cannot be read", straight, func(int64) (io.ReadCloser, error) { return nil, io.ErrNoProgress }, io.ErrNoProgress},
+		{"bytes that end in an error", straight, func(int64) (io.ReadCloser, error) {
+			return io.NopCloser(io.MultiReader(bytes.NewReader(data[:5]), badDisk{})), nil
+		}, io.ErrClosedPipe},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			from := tt.content
+			if from == nil {
+				from = client.BytesContent(data)
+			}
+			opts := client.Options{}
+			if tt.name == "no bytes at all" {
+				opts.Chunk = mib / 2
+			}
+			inBubble(t, tt.between, opts, func(t *testing.T, c, direct *client.Client) {
+				if err := c.PushBlob(t.Context(), aName, blobOf(data), from); !errors.Is(err, tt.want) {
+					t.Errorf("%v, want %v", err, tt.want)
+				}
+				if _, err := direct.StatBlob(t.Context(), aName, digest.FromBytes(data)); err == nil {
+					t.Error("the blob is there")
+				}
+			})
+		})
+	}
+}
+
+type badDisk struct{}
+
+func (badDisk) Read([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func always(m string, code int) between {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if method(m)(r) {
+				io.Copy(io.Discard, r.Body)
+				w.WriteHeader(code)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// A server that says now this and now that of a session does not keep a client for
+// ever.
+func TestPushEnds(t *testing.T) {
+	data := content(mib)
+	var n atomic.Int64
+	liar := func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			w.Header().Set("Location", "/v2/team/app/blobs/uploads/x")
+			w.Header().Set("Range", fmt.Sprintf("0-%d", 100+100*(n.Add(1)%2)))
+			switch r.Method {
+			case "HEAD":
+				w.WriteHeader(404)
+			case "POST":
+				w.WriteHeader(202)
+			case "GET":
+				w.WriteHeader(204)
+			default:
+				w.WriteHeader(503)
+			}
+		})
+	}
+	inBubble(t, liar, client.Options{}, func(t *testing.T, c, _ *client.Client) {
+		if err := c.PushBlob(t.Context(), aName, blobOf(data), client.BytesContent(data)); err == nil {
+			t.Error("pushed")
+		}
+	})
+}
+
+func TestPushStream(t *testing.T) {
+	data := content(mib)
+	inBubble(t, straight, client.Options{}, func(t *testing.T, c, direct *client.Client) {
+		d, size, err := c.PushStream(t.Context(), aName, digest.SHA512, bytes.NewReader(data))
+		if err != nil || d != digest.SHA512.FromBytes(data) || size != mib {
+			t.Fatal(d, size, err)
+		}
+		if got, err := direct.StatBlob(t.Context(), aName, d); err != nil || got != mib {
+			t.Error(got, err)
+		}
+	})
+}
+
+// Steps of a session, one by one.
+func TestUpload(t *testing.T) {
+	inBubble(t, straight, client.Options{}, func(t *testing.T, c, direct *client.Client) {
+		ctx := t.Context()
+		u, err := c.StartUpload(ctx, aName, digest.SHA256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := u.Append(ctx, strings.NewReader("hello"), 5); err != nil || u.Size() != 5 {
+			t.Fatal(u.Size(), err)
+		}
+		u, err = c.OpenUpload(ctx, aName, u.Location())
+		if err != nil || u.Size() != 5 {
+			t.Fatal(u, err)
+		}
+		if err := u.Append(ctx, strings.NewReader(" world"), -1); err != nil || u.Size() != 11 {
+			t.Fatal(u.Size(), err)
+		}
+		if err := u.Commit(ctx, digestOf("hello world")); err != nil {
+			t.Fatal(err)
+		}
+		has(t, direct, aName, []byte("hello world"))
+		if err := u.Status(ctx); !errors.Is(err, ocierr.BlobUploadUnknown) {
+			t.Errorf("status after the end: %v", err)
+		}
+		if err := u.Cancel(ctx); err != nil {
+			t.Errorf("cancel after the end: %v", err)
+		}
+		u, err = c.StartUpload(ctx, aName, digest.SHA256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := u.Cancel(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.OpenUpload(ctx, aName, u.Location()); !errors.Is(err, ocierr.BlobUploadUnknown) {
+			t.Errorf("open after cancel: %v", err)
+		}
+	})
+}
+
+// A push that was killed goes on where the registry has it, by another process, and
+// without a journal it starts again.
+func TestPushGoesOnAfterDeath(t *testing.T) {
+	data := content(8 * mib)
+	for _, tt := range []struct {
+		name   string
+		damage func(t *testing.T, j *journal.Journal)
+		most   int64 // bytes of the second push
+	}{
+		{"journal", func(*testing.T, *journal.Journal) {}, 4 * mib},
+		{"no entry", func(t *testing.T, j *journal.Journal) {
+			j.Forget(journal.Key{Registry: "http://registry.test", Name: aName, Digest: digest.FromBytes(data)})
+		}, 8 * mib},
+		{"session that is over", func(t *testing.T, j *journal.Journal) {
+			key := journal.Key{Registry: "http://registry.test", Name: aName, Digest: digest.FromBytes(data)}
+			u, _ := j.Find(key)
+			u.Location = u.Location[:len(u.Location)-12] + "000000000000"
+			if err := j.Keep(u); err != nil {
+				t.Fatal(err)
+			}
+		}, 8 * mib},
+		{"other bytes in the session", func(t *testing.T, j *journal.Journal) {
+			key := journal.Key{Registry: "http://registry.test", Name: aName, Digest: digest.FromBytes(data)}
+			u, _ := j.Find(key)
+			u.Location += "?swap" // see below
+			if err := j.Keep(u); err != nil {
+				t.Fatal(err)
+			}
+		}, 16 * mib},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			synctest.Test(t, func(t *testing.T) {
+				j, err := journal.Open(dir)
+				if err != nil {
+					t.Fatal(err)
+				}
+				whole, m := registry(t), new(meter)
+				ctx, kill := context.WithCancel(t.Context())
+				var sent atomic.Int64
+				first := startBubble(t, whole, client.Options{Journal: j, Chunk: mib, Progress: func(_ digest.Digest, done, _ int64) {
+					if sent.Store(done); done > 5*mib {
+						kill()
+					}
+				}})
+				if err := first.PushBlob(ctx, aName, blobOf(data), client.BytesContent(data)); !errors.Is(err, context.Canceled) {
+					t.Fatal(err)
+				}
+				tt.damage(t, j)
+				swap := func(next http.Handler) http.Handler {
+					return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+						if r.Method == "GET" && r.URL.RawQuery == "swap" { // the session gets a byte from elsewhere
+							r2 := httptest.NewRequest("PATCH", r.URL.Path, strings.NewReader("x"))
+							next.ServeHTTP(httptest.NewRecorder(), r2)
+						}
+						next.ServeHTTP(w, r)
+					})
+				}
+				second := startBubble(t, m.before(swap)(whole), client.Options{Journal: j})
+				if err := second.PushBlob(t.Context(), aName, blobOf(data), client.BytesContent(data)); err != nil {
+					t.Fatal(err)
+				}
+				has(t, second, aName, data)
+				if m.bytes.Load() > tt.most {
+					t.Errorf("sent %d bytes again, want at most %d", m.bytes.Load(), tt.most)
+				}
+				key := journal.Key{Registry: "http://registry.test", Name: aName, Digest: digest.FromBytes(data)}
+				if u, ok := j.Find(key); ok {
+					t.Errorf("the journal still has %v", u)
+				}
+				time.Sleep(10 * time.Second)
+			})
+		})
+	}
+}
