@@ -74,7 +74,7 @@ type Options struct {
 type Client struct {
 	conn    *wire.Conn
 	opts    Options
-	buffers chan []byte // what ranges are received in; nil stands for one not yet made
+	buffers *buffers // what ranges are received in
 }
 
 // New is the registry at host: "host" or "host:port", as in a reference. Nothing
@@ -89,12 +89,8 @@ func New(host string, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{conn: conn, opts: opts}
-	c.buffers = make(chan []byte, max(opts.Ranges, int(memory/max(opts.RangeSize, DefaultRangeSize))))
-	for range cap(c.buffers) {
-		c.buffers <- nil
-	}
-	return c, nil
+	most := max(opts.Ranges, int(memory/max(opts.RangeSize, DefaultRangeSize)))
+	return &Client{conn, opts, newBuffers(most, opts.RangeSize)}, nil
 }
 
 // Close lets go of idle connections.

@@ -68,20 +68,14 @@ func (r *ranges) begin(at int64, answer *part) {
 	defer close(r.ended)
 	defer close(r.queue)
 	for at < r.size {
-		var buffer []byte
-		select {
-		case buffer = <-r.client.buffers:
-		case <-r.ctx.Done():
+		buffer := r.client.buffers.take(r.ctx)
+		if buffer == nil {
 			if answer != nil {
 				answer.Close()
 			}
 			return
 		}
-		size := r.client.opts.RangeSize
-		if buffer == nil {
-			buffer = make([]byte, size)
-		}
-		p := &piece{first: at, buffer: buffer[:min(size, r.size-at)], done: make(chan struct{})}
+		p := &piece{first: at, buffer: buffer[:min(int64(len(buffer)), r.size-at)], done: make(chan struct{})}
 		go r.fetch(p, answer)
 		answer = nil
 		at += int64(len(p.buffer))
@@ -133,7 +127,7 @@ func (r *ranges) fetch(p *piece, answer *part) {
 // release gives the buffer of a piece back, once nobody writes to it.
 func (r *ranges) release(p *piece) {
 	<-p.done
-	r.client.buffers <- p.buffer[:cap(p.buffer)]
+	r.client.buffers.give(p.buffer)
 }
 
 // Read implements io.Reader.
@@ -175,3 +169,37 @@ func (r *ranges) Close() error {
 	<-r.ended
 	return nil
 }
+
+// buffers are a bounded number of equal buffers, made when they are first needed.
+type buffers struct {
+	size   int64
+	free   chan []byte
+	unmade chan struct{}
+}
+
+func newBuffers(most int, size int64) *buffers {
+	b := &buffers{size, make(chan []byte, most), make(chan struct{}, most)}
+	for range most {
+		b.unmade <- struct{}{}
+	}
+	return b
+}
+
+// take waits for a buffer; it is nil if ctx ends first.
+func (b *buffers) take(ctx context.Context) []byte {
+	select {
+	case buffer := <-b.free: // rather than make another one
+		return buffer
+	default:
+	}
+	select {
+	case buffer := <-b.free:
+		return buffer
+	case <-b.unmade:
+		return make([]byte, b.size)
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (b *buffers) give(buffer []byte) { b.free <- buffer[:b.size] }
