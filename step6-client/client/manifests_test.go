@@ -165,27 +165,32 @@ func TestConditions(t *testing.T) {
 }
 
 // Between the look at a tag and the write somebody else may write: the registry
-// sees it.
+// sees it, be it the same that they write.
 func TestConditionRace(t *testing.T) {
 	first, mine, theirs := tagged(image(note("1")), "a"), tagged(image(note("2")), "a"), tagged(image(note("3")), "a")
-	var meanwhile func()
-	race := func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if manifests("PUT")(r) && meanwhile != nil {
-				meanwhile()
+	for name, between := range map[string]repo.Push{"another": theirs, "the same": mine} {
+		t.Run(name, func(t *testing.T) {
+			var meanwhile func()
+			race := func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if manifests("PUT")(r) && meanwhile != nil {
+						meanwhile()
+					}
+					next.ServeHTTP(w, r)
+				})
 			}
-			next.ServeHTTP(w, r)
+			inBubble(t, race, impatient, func(t *testing.T, c, direct *client.Client) {
+				pushManifest(t, direct, first)
+				meanwhile = func() { pushManifest(t, direct, between) }
+				p := mine
+				p.If = func(d digest.Digest) bool { return d == first.Digest }
+				err := c.PushManifest(t.Context(), aName, p)
+				if e, _ := ocierr.From(err); e.Status != 412 {
+					t.Errorf("%v", err)
+				}
+			})
 		})
 	}
-	inBubble(t, race, impatient, func(t *testing.T, c, direct *client.Client) {
-		pushManifest(t, direct, first)
-		meanwhile = func() { pushManifest(t, direct, theirs) }
-		mine.If = func(d digest.Digest) bool { return d == first.Digest }
-		err := c.PushManifest(t.Context(), aName, mine)
-		if e, _ := ocierr.From(err); e.Status != 412 {
-			t.Errorf("%v", err)
-		}
-	})
 }
 
 // A write whose answer was lost is not taken for somebody else's when it is

@@ -115,6 +115,7 @@ func (m *reader) before(b between) between {
 				m.now++
 				m.most = max(m.most, m.now)
 				m.mu.Unlock()
+				time.Sleep(10 * time.Millisecond) // of the bubble's time: until all that can be are under way
 				defer func() {
 					m.mu.Lock()
 					m.now--
@@ -177,6 +178,7 @@ func TestPullBlob(t *testing.T) {
 		{"ranges ignored", noRanges, 4, 8 * mib, 1, 8 * mib, 1},
 		{"cut again and again", cutAnswers(700 << 10), 1, 3 * mib, 5, 3*mib + 1*mib, 1},
 		{"ranges, cut", cutAnswers(700 << 10), 4, 8 * mib, 17, 9 * mib, 2},
+		{"ranges, cut often", cutAnswers(100 << 10), 4, 8 * mib, 96, 12 * mib, 2}, // what is cut off counts too
 		{"ranges ignored, cut once", once(cutAnswers(700<<10), noRanges), 4, 3 * mib, 2, 4 * mib, 1},
 		{"not now", once(instead(1, pulls, status(503)), straight), 1, mib, 2, mib, 1},
 		{"ranges, one of them not now", instead(5, pulls, status(503)), 4, 8 * mib, 9, 8 * mib, 2},
@@ -189,9 +191,9 @@ func TestPullBlob(t *testing.T) {
 					t.Fatal(err)
 				}
 				holds(t, store, data)
-				m.requests.Store(0)
-				if err := c.PullBlob(t.Context(), aName, d, store); err != nil || m.requests.Load() != 0 {
-					t.Errorf("pulled again: %d requests, %v", m.requests.Load(), err)
+				before := m.requests.Load()
+				if err := c.PullBlob(t.Context(), aName, d, store); err != nil || m.requests.Load() != before {
+					t.Errorf("pulled again: %d requests, %v", m.requests.Load()-before, err)
 				}
 			})
 			if m.requests.Load() > tt.requests || m.bytes.Load() > tt.bytes || m.most < tt.parallel {
@@ -419,7 +421,7 @@ func TestPullMany(t *testing.T) {
 		all.Wait()
 		nothingOpen(t, store)
 	})
-	if m.most > 8 {
+	if m.most > 8+12 { // the first range of each is asked for before there is memory for it
 		t.Errorf("%d ranges at once, for which there is memory for 8", m.most)
 	}
 }

@@ -195,7 +195,7 @@ func TestPushBlob(t *testing.T) {
 		{"longer than a proxy waits", buffered(300<<10, 504), 0, 3 * mib, 32, 6 * mib},
 		{"longer than a proxy waits, in its way", buffered(300<<10, 502), 0, 3 * mib, 32, 6 * mib},
 		{"longer than a proxy lives", buffered(300<<10, 0), 0, 3 * mib, 32, 6 * mib},
-		{"cut again and again", cutAfter(700 << 10), 0, 3 * mib, 10, 4 * mib},
+		{"cut again and again", cutAfter(700 << 10), 0, 8 * mib, 20, 9 * mib},
 		{"answer to the start lost", lostAnswer(1, method("POST")), 0, mib, 1, mib},
 		{"last answer lost", lostAnswer(1, method("PUT")), 0, mib, 1, mib},
 		{"last answer lost, after chunks", lostAnswer(1, method("PUT")), mib / 2, mib, 2, mib},
@@ -312,33 +312,40 @@ func always(m string, code int) between {
 	}
 }
 
-// A server that says now this and now that of a session does not keep a client for
-// ever.
+// A server that says now this and now that of a session, or always the same, does
+// not keep a client for ever.
 func TestPushEnds(t *testing.T) {
 	data := content(mib)
-	var n atomic.Int64
-	liar := func(http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			io.Copy(io.Discard, r.Body)
-			w.Header().Set("Location", "/v2/team/app/blobs/uploads/x")
-			w.Header().Set("Range", fmt.Sprintf("0-%d", 100+100*(n.Add(1)%2)))
-			switch r.Method {
-			case "HEAD":
-				w.WriteHeader(404)
-			case "POST":
-				w.WriteHeader(202)
-			case "GET":
-				w.WriteHeader(204)
-			default:
-				w.WriteHeader(503)
+	for name, tt := range map[string]struct {
+		patch int                 // the status of its answer to a chunk
+		kept  func(n int64) int64 // what it says that it has, the n-th time
+	}{
+		"now this and now that": {503, func(n int64) int64 { return 100 + 100*(n%2) }},
+		"always the same":       {202, func(int64) int64 { return 100 }},
+		"a byte less each time": {503, func(n int64) int64 { return mib/2 - n }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var n, requests atomic.Int64
+			liar := func(http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					io.Copy(io.Discard, r.Body)
+					requests.Add(1)
+					w.Header().Set("Location", "/v2/team/app/blobs/uploads/x")
+					if r.Method != "POST" {
+						w.Header().Set("Range", fmt.Sprintf("0-%d", tt.kept(n.Add(1))))
+					}
+					w.WriteHeader(map[string]int{"HEAD": 404, "POST": 202, "GET": 204, "PATCH": tt.patch, "PUT": 503}[r.Method])
+				})
 			}
+			inBubble(t, liar, client.Options{Chunk: mib / 4}, func(t *testing.T, c, _ *client.Client) {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				if err := c.PushBlob(ctx, aName, blobOf(data), client.BytesContent(data)); err == nil || ctx.Err() != nil || requests.Load() > 100 {
+					t.Errorf("%v after %d requests", err, requests.Load())
+				}
+			})
 		})
 	}
-	inBubble(t, liar, client.Options{}, func(t *testing.T, c, _ *client.Client) {
-		if err := c.PushBlob(t.Context(), aName, blobOf(data), client.BytesContent(data)); err == nil {
-			t.Error("pushed")
-		}
-	})
 }
 
 func TestPushStream(t *testing.T) {

@@ -237,16 +237,20 @@ func TestNoWayBackToHTTP(t *testing.T) {
 
 // Another server that asks for credentials in the registry's place gets none.
 func TestForeignChallenge(t *testing.T) {
-	other := listen(t, false, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
-		w.WriteHeader(401)
-	})
-	registry := listen(t, false, asking(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 307) }))
-	resp, err := connect(t, registry, wire.Options{Credentials: user}).Do(t.Context(), requestTo(registry, "/v2/"))
-	if err != nil || resp.StatusCode != 401 || other.requests(t) != 1 {
-		t.Errorf("%v, %v", resp, err)
+	for _, scheme := range []string{"Basic", "Bearer"} {
+		t.Run(scheme, func(t *testing.T) {
+			other := listen(t, false, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("WWW-Authenticate", scheme+` realm="http://`+r.Host+`/t"`)
+				w.WriteHeader(401)
+			})
+			registry := listen(t, false, asking(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 307) }))
+			resp, err := connect(t, registry, wire.Options{Credentials: user}).Do(t.Context(), requestTo(registry, "/v2/"))
+			if err != nil || resp.StatusCode != 401 || other.requests(t) != 1 {
+				t.Errorf("%v, %v", resp, err)
+			}
+			wire.Discard(resp)
+		})
 	}
-	wire.Discard(resp)
 }
 
 // CVE-2026-48978 and its kin: a registry on the internet sends nobody to addresses
