@@ -166,14 +166,19 @@ func (b *blob) accept(p []byte) (int, error) {
 // again waits before a connection that ended with err is made anew. It returns an
 // error where that makes no sense any more.
 func (b *blob) again(err error) error {
-	if err == io.EOF {
-		err = io.ErrUnexpectedEOF
-	}
 	b.failed++
 	if b.failed > b.client.conn.Retries() || b.ctx.Err() != nil {
-		return fmt.Errorf("blob %s at byte %d of %d: %w", b.digest, b.at, b.size, err)
+		return fmt.Errorf("blob %s at byte %d of %d: %w", b.digest, b.at, b.size, unexpected(err))
 	}
 	return wire.Sleep(b.ctx, wire.Backoff(b.failed))
+}
+
+// unexpected is err, for an end that came too early.
+func unexpected(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // connect asks for the bytes from b.at on. Without an error there may still be no

@@ -116,7 +116,7 @@ func (c *Client) receive(ctx context.Context, name ref.Name, d oci.Descriptor, w
 	defer from.Close()
 	saved := time.Now()
 	for w.Size() < d.Size {
-		n, err := w.Append(ctx, w.Size(), io.LimitReader(from, min(saveBytes, d.Size-w.Size())))
+		n, err := w.Append(ctx, w.Size(), &slice{from, min(saveBytes, d.Size-w.Size()), saved.Add(saveTime)})
 		if err == nil && n == 0 {
 			err = io.ErrUnexpectedEOF
 		}
@@ -124,7 +124,7 @@ func (c *Client) receive(ctx context.Context, name ref.Name, d oci.Descriptor, w
 			return err
 		}
 		c.opts.Progress(d.Digest, w.Size(), d.Size)
-		if w.Size() < d.Size && time.Since(saved) > saveTime {
+		if w.Size() < d.Size && time.Since(saved) >= saveTime {
 			if err := w.Save(ctx); err != nil {
 				return err
 			}
@@ -132,6 +132,25 @@ func (c *Client) receive(ctx context.Context, name ref.Name, d oci.Descriptor, w
 		}
 	}
 	return nil
+}
+
+// slice is as much of r as should be on the disk before more is read: left bytes, or
+// what comes until then.
+type slice struct {
+	r     io.Reader
+	left  int64
+	until time.Time
+}
+
+func (s *slice) Read(p []byte) (int, error) {
+	if s.left <= 0 {
+		return 0, io.EOF
+	}
+	n, err := s.r.Read(p[:min(int64(len(p)), s.left)])
+	if s.left -= int64(n); n > 0 && !time.Now().Before(s.until) {
+		s.left = 0
+	}
+	return n, err
 }
 
 // DropPartial removes from a store what is left of downloads that ended early, but

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/oci"
@@ -32,9 +33,51 @@ type ranges struct {
 type piece struct {
 	first  int64
 	buffer []byte
-	done   chan struct{} // closed when buffer is full, or err is set
+	filled atomic.Int64  // how much of buffer has come
+	grown  chan struct{} // told when that is more than it was
+	done   chan struct{} // closed when all has come, or err is set
 	err    error
-	read   int
+	read   int // how much of it went on
+}
+
+func newPiece(first int64, buffer []byte) *piece {
+	return &piece{first: first, buffer: buffer, grown: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// fill reads what r has, up to the end of the piece, and tells whether that came.
+func (p *piece) fill(r io.Reader) (whole bool, err error) {
+	for {
+		at := p.filled.Load()
+		if at == int64(len(p.buffer)) {
+			return true, nil
+		}
+		n, err := r.Read(p.buffer[at:])
+		p.filled.Add(int64(n))
+		select {
+		case p.grown <- struct{}{}:
+		default:
+		}
+		if err != nil {
+			return at+int64(n) == int64(len(p.buffer)), err
+		}
+	}
+}
+
+// next waits for bytes that have come and not gone on. It is empty at the end of the
+// piece.
+func (p *piece) next() ([]byte, error) {
+	for {
+		if filled := int(p.filled.Load()); filled > p.read || p.read == len(p.buffer) {
+			return p.buffer[p.read:filled], nil
+		}
+		select {
+		case <-p.grown:
+		case <-p.done:
+			if p.err != nil && int(p.filled.Load()) == p.read {
+				return nil, p.err
+			}
+		}
+	}
 }
 
 // openRanges reads d from the byte at on; the caller closes what it returns. The
@@ -75,7 +118,7 @@ func (r *ranges) begin(at int64, answer *part) {
 			}
 			return
 		}
-		p := &piece{first: at, buffer: buffer[:min(int64(len(buffer)), r.size-at)], done: make(chan struct{})}
+		p := newPiece(at, buffer[:min(int64(len(buffer)), r.size-at)])
 		go r.fetch(p, answer)
 		answer = nil
 		at += int64(len(p.buffer))
@@ -91,31 +134,29 @@ func (r *ranges) begin(at int64, answer *part) {
 // fetch fills a piece, through as many connections as it takes.
 func (r *ranges) fetch(p *piece, answer *part) {
 	defer close(p.done)
-	filled, failed := 0, 0
-	for {
-		var err error
+	for failed := 0; ; {
+		at := p.filled.Load()
 		if answer == nil {
-			answer, err = r.client.get(r.ctx, r.name, r.digest, p.first+int64(filled), p.first+int64(len(p.buffer))-1)
+			if answer, p.err = r.client.get(r.ctx, r.name, r.digest, p.first+at, p.first+int64(len(p.buffer))-1); p.err != nil {
+				return
+			}
 		}
-		if err == nil && answer.whole {
+		if answer.whole {
 			answer.Close()
-			err = fmt.Errorf("%w: the whole in the place of a range", ErrAnswer)
-		}
-		if err != nil {
-			p.err = err
+			p.err = fmt.Errorf("%w: the whole in the place of a range", ErrAnswer)
 			return
 		}
-		n, err := io.ReadFull(answer, p.buffer[filled:])
+		whole, err := p.fill(answer)
 		answer.Close()
 		answer = nil
-		if filled += n; filled == len(p.buffer) {
+		if whole {
 			return
 		}
-		if failed++; n > 0 {
+		if failed++; p.filled.Load() > at {
 			failed = 1
 		}
 		if failed > r.client.conn.Retries() || r.ctx.Err() != nil {
-			p.err = fmt.Errorf("blob %s at byte %d: %w", r.digest, p.first+int64(filled), err)
+			p.err = fmt.Errorf("blob %s at byte %d: %w", r.digest, p.first+p.filled.Load(), unexpected(err))
 			return
 		}
 		if p.err = wire.Sleep(r.ctx, wire.Backoff(failed)); p.err != nil {
@@ -135,20 +176,18 @@ func (r *ranges) Read(b []byte) (int, error) {
 	if r.head == nil {
 		p, ok := <-r.queue
 		if !ok {
-			if err := r.ctx.Err(); err != nil {
+			if r.ctx.Err() != nil {
 				return 0, context.Cause(r.ctx)
 			}
 			return 0, io.EOF
 		}
-		<-p.done
-		if r.head = p; p.err != nil {
-			return 0, p.err
-		}
+		r.head = p
 	}
-	if r.head.err != nil {
-		return 0, r.head.err
+	come, err := r.head.next()
+	if err != nil {
+		return 0, err
 	}
-	n := copy(b, r.head.buffer[r.head.read:])
+	n := copy(b, come)
 	if r.head.read += n; r.head.read == len(r.head.buffer) {
 		r.release(r.head)
 		r.head = nil
