@@ -28,9 +28,9 @@ const (
 // their name there only when all have come and are what d.Digest names
 // (digest.ErrMismatch). ocierr.BlobUnknown, ocierr.NameUnknown.
 //
-// What came of a download that ended early stays in the store as a writer of its
-// own, and the next PullBlob goes on with it, in another process too. One that
-// nobody wants any more is removed by DropPartial.
+// What came of a download that ended early stays in the store as a writer of its own,
+// and the next PullBlob goes on with it, in another process too; DropPartial removes
+// what nobody went on with. One PullBlob at a time can fetch a digest into a store.
 func (c *Client) PullBlob(ctx context.Context, name ref.Name, d oci.Descriptor, to *cas.Store) error {
 	if info, err := to.Stat(ctx, d.Digest); err == nil && info.Size == d.Size {
 		c.opts.Progress(d.Digest, d.Size, d.Size)
@@ -38,7 +38,7 @@ func (c *Client) PullBlob(ctx context.Context, name ref.Name, d oci.Descriptor, 
 	}
 	w, err := to.OpenWriter(ctx, partialID(d.Digest))
 	if errors.Is(err, bucket.ErrNotExist) {
-		w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), nil)
+		w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), now())
 	}
 	if err != nil {
 		return err
@@ -49,7 +49,7 @@ func (c *Client) PullBlob(ctx context.Context, name ref.Name, d oci.Descriptor, 
 		return err
 	}
 	// The bytes that were there may have been the wrong ones.
-	if w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), nil); err != nil {
+	if w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), now()); err != nil {
 		return err
 	}
 	return c.pullInto(ctx, name, d, w, false)
@@ -64,7 +64,7 @@ func (c *Client) pullInto(ctx context.Context, name ref.Name, d oci.Descriptor, 
 	defer w.Close()
 	if w.Size() <= d.Size {
 		if err := c.receive(ctx, name, d, w); err != nil {
-			return errors.Join(err, w.Save(keep))
+			return errors.Join(err, save(keep, w))
 		}
 	}
 	if w.Size() != d.Size {
@@ -81,9 +81,17 @@ func (c *Client) pullInto(ctx context.Context, name ref.Name, d oci.Descriptor, 
 	case errors.Is(err, digest.ErrMismatch):
 		return errors.Join(err, w.Cancel(keep))
 	case err != nil:
-		return errors.Join(err, w.Save(keep))
+		return errors.Join(err, save(keep, w))
 	}
 	return nil
+}
+
+// now is the note of a download: when it last came on.
+func now() []byte { return []byte(time.Now().UTC().Format(time.RFC3339)) }
+
+func save(ctx context.Context, w *cas.Writer) error {
+	w.SetNote(now())
+	return w.Save(ctx)
 }
 
 // reread holds what is on the disk against d. A writer that was taken up again knows
@@ -125,7 +133,7 @@ func (c *Client) receive(ctx context.Context, name ref.Name, d oci.Descriptor, w
 		}
 		c.opts.Progress(d.Digest, w.Size(), d.Size)
 		if w.Size() < d.Size && time.Since(saved) >= saveTime {
-			if err := w.Save(ctx); err != nil {
+			if err := save(ctx, w); err != nil {
 				return err
 			}
 			saved = time.Now()
@@ -153,28 +161,27 @@ func (s *slice) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// DropPartial removes from a store what is left of downloads that ended early, but
-// for those of the digests that are wanted still.
-func DropPartial(ctx context.Context, store *cas.Store, wanted ...digest.Digest) error {
-	keep := map[string]bool{}
-	for _, d := range wanted {
-		keep[partialID(d)] = true
-	}
+// DropPartial removes from a store what is left of downloads that ended early and
+// that nobody went on with for so long; 0 is for all. Those under way are left alone.
+func DropPartial(ctx context.Context, store *cas.Store, age time.Duration) error {
 	for id, err := range store.Writers(ctx) {
 		if err != nil {
 			return err
 		}
-		if !strings.HasPrefix(id, pulling) || keep[id] {
+		if !strings.HasPrefix(id, pulling) {
 			continue
 		}
 		w, err := store.OpenWriter(ctx, id)
-		if errors.Is(err, bucket.ErrNotExist) {
-			continue
+		if err != nil {
+			continue // it is being written to, or cannot be read: then the next one finds it
+		}
+		touched, err := time.Parse(time.RFC3339, string(w.Note()))
+		if err == nil && time.Since(touched) < age {
+			err = w.Close()
+		} else {
+			err = w.Cancel(ctx)
 		}
 		if err != nil {
-			return err
-		}
-		if err := w.Cancel(ctx); err != nil {
 			return err
 		}
 	}

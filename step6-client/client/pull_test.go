@@ -136,7 +136,7 @@ func TestPullWrong(t *testing.T) {
 					t.Errorf("%v, want %v", err, tt.want)
 				}
 				lacks(t, store, d.Digest)
-				if err := client.DropPartial(t.Context(), store); err != nil {
+				if err := client.DropPartial(t.Context(), store, 0); err != nil {
 					t.Error(err)
 				}
 				nothingOpen(t, store)
@@ -255,30 +255,38 @@ func holds1(t *testing.T, s *cas.Store, d digest.Digest) {
 	}
 }
 
-// What is left of downloads goes when nobody wants it any more; what is wanted stays,
-// and so do writers of others.
+// What is left of downloads goes when nobody went on with it for a while; what is
+// younger stays, and so do writers of others.
 func TestDropPartial(t *testing.T) {
-	data, other := content(mib), content(mib+2)
+	older, younger := content(mib), content(mib+2)
 	synctest.Test(t, func(t *testing.T) {
 		store := cas.New(mem.New(), cas.OCI)
 		c := startBubble(t, cutAnswers(1000)(registry(t)), impatient)
 		if w, err := store.NewWriter(t.Context(), "theirs", digest.SHA256, nil); err != nil || w.Close() != nil {
 			t.Fatal(err)
 		}
-		for _, b := range [][]byte{data, other} {
+		for _, b := range [][]byte{older, younger} {
 			if err := c.PullBlob(t.Context(), aName, push(t, c, aName, b), store); err == nil {
 				t.Fatal("pulled")
 			}
+			time.Sleep(time.Hour)
 		}
-		if err := client.DropPartial(t.Context(), store, digest.FromBytes(data)); err != nil {
-			t.Fatal(err)
+		left := func(age time.Duration) string {
+			t.Helper()
+			if err := client.DropPartial(t.Context(), store, age); err != nil {
+				t.Fatal(err)
+			}
+			var ids []string
+			for id := range store.Writers(t.Context()) {
+				ids = append(ids, strings.TrimPrefix(id, "pull-sha256-"))
+			}
+			return strings.Join(ids, " ")
 		}
-		var left []string
-		for id := range store.Writers(t.Context()) {
-			left = append(left, id)
+		if got, want := left(90*time.Minute), digest.FromBytes(younger).Hex()+" theirs"; got != want {
+			t.Errorf("left %s, want %s", got, want)
 		}
-		if want := "pull-sha256-" + digest.FromBytes(data).Hex() + " theirs"; strings.Join(left, " ") != want {
-			t.Errorf("left %v, want %s", left, want)
+		if got := left(0); got != "theirs" {
+			t.Errorf("left %s", got)
 		}
 	})
 }

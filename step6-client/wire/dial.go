@@ -72,7 +72,8 @@ type dialer struct {
 	look func(netip.Addr) reach // at the registry's address: reachOf
 
 	mu      sync.Mutex
-	at      reach // where the registry was found; public until then
+	known   bool
+	at      reach // where the registry was found; public until it is known
 	proxies map[string]bool
 }
 
@@ -113,12 +114,17 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return conn, err
 }
 
-// found notes where the registry is.
+// found notes where the registry is. One that was ever found on the internet stays
+// there: its name may lead elsewhere the next time, just to be trusted with more.
 func (d *dialer) found(addr net.Addr) {
-	if ip, err := netip.ParseAddrPort(addr.String()); err == nil {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.at = d.look(ip.Addr())
+	ip, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if r := d.look(ip.Addr()); !d.known || r == public {
+		d.known, d.at = true, r
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"net/url"
+	"slices"
 	"testing"
 
 	"shibafu.dev/step6-client/wire"
@@ -109,6 +110,42 @@ func TestReachOf(t *testing.T) {
 		t.Run(address, func(t *testing.T) {
 			if got := wire.ReachOf(netip.MustParseAddr(address)); got != want {
 				t.Errorf("reach %d, want %d", got, want)
+			}
+		})
+	}
+}
+
+// From where the registry was found, others can be reached that are there or further
+// out. A name that leads somewhere else each time gains nothing by that.
+func TestWhereTo(t *testing.T) {
+	const internet, inside, machine, cloud = "8.8.8.8", "10.0.0.1", "127.0.0.1", "169.254.169.254"
+	for _, tt := range []struct {
+		name  string
+		found []string
+		want  []string
+	}{
+		{"not found yet", nil, []string{internet}},
+		{"on the internet", []string{internet}, []string{internet}},
+		{"inside", []string{inside}, []string{internet, inside}},
+		{"on this machine", []string{machine}, []string{internet, inside, machine}},
+		{"beside the metadata of a cloud", []string{cloud}, []string{internet, cloud}},
+		{"first on the internet, then on this machine", []string{internet, machine}, []string{internet}},
+		{"first on this machine, then on the internet", []string{machine, internet}, []string{internet}},
+		{"first inside, then on this machine", []string{inside, machine}, []string{internet, inside}},
+		{"by no address of a server", []string{"224.0.0.1"}, []string{internet}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := wire.New("registry.test", wire.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, address := range tt.found {
+				c.Found(address)
+			}
+			for _, address := range []string{internet, inside, machine, cloud, "224.0.0.1"} {
+				if got := c.Allows(address); got != slices.Contains(tt.want, address) {
+					t.Errorf("%s: %t", address, got)
+				}
 			}
 		})
 	}
