@@ -17,8 +17,13 @@ import (
 // StatBlob returns the size of a blob in bytes, as the registry says. ocierr.BlobUnknown,
 // ocierr.NameUnknown. It is a method of pullhttp.Blobs.
 func (c *Client) StatBlob(ctx context.Context, name ref.Name, d digest.Digest) (int64, error) {
+	return c.statBlob(ctx, name, d)
+}
+
+// statBlob is StatBlob with a token that is good for more.
+func (c *Client) statBlob(ctx context.Context, name ref.Name, d digest.Digest, more ...wire.Scope) (int64, error) {
 	r := c.request(endpoint.PullBlob, endpoint.Path{Name: name, Digest: d}, nil)
-	r.Method = http.MethodHead
+	r.Method, r.Scopes = http.MethodHead, append(r.Scopes, more...)
 	resp, err := c.do(ctx, endpoint.PullBlob, r)
 	if err != nil {
 		return 0, err

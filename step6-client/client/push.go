@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step1-spec-notes/oci"
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step2-cas/cas"
@@ -81,9 +82,10 @@ type push struct {
 	resumed  bool  // the session is that of an earlier process
 }
 
-// there tells whether the repository has the blob.
+// there tells whether the repository has the blob. It asks with a token to push, as
+// what comes next needs one.
 func (p *push) there(ctx context.Context) (bool, error) {
-	size, err := p.client.StatBlob(ctx, p.name, p.digest)
+	size, err := p.client.statBlob(ctx, p.name, p.digest, wire.RepositoryScope(p.name, endpoint.Push))
 	var no *refused
 	switch {
 	case err == nil && size != p.size:
