@@ -230,6 +230,7 @@ func (p part) skip(at int64) error {
 // it if last is -1. What comes may end earlier, and if it is whole it starts earlier.
 func (c *Client) get(ctx context.Context, name ref.Name, d digest.Digest, first, last int64) (*part, error) {
 	r := c.request(endpoint.PullBlob, endpoint.Path{Name: name, Digest: d}, nil)
+	r.Patience = 0 // it may take as long as it is large
 	if last >= 0 {
 		r.Header["Range"] = []string{fmt.Sprintf("bytes=%d-%d", first, last)}
 	}

@@ -3,6 +3,7 @@ package client_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"runtime"
@@ -16,6 +17,7 @@ import (
 	"shibafu.dev/step2-cas/bucket/mem"
 	"shibafu.dev/step2-cas/cas"
 	"shibafu.dev/step6-client/client"
+	"shibafu.dev/step6-client/wire"
 )
 
 // requests are the ways to ask a registry for something, each with how much of an
@@ -104,6 +106,29 @@ func TestAnswersWithoutEnd(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Nor is one waited for that comes byte by byte, for longer than a coffee takes.
+func TestAnswersThatDribble(t *testing.T) {
+	dribble := func(w http.ResponseWriter, r *http.Request) {
+		for {
+			if _, err := w.Write([]byte(" ")); err != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+			select {
+			case <-time.After(10 * time.Second):
+			case <-r.Context().Done():
+				return
+			}
+		}
+	}
+	inBubble(t, answered(manifests("GET"), dribble), impatient, func(t *testing.T, c, _ *client.Client) {
+		start := time.Now()
+		_, _, err := c.Manifest(t.Context(), aName, tag("x"))
+		if took := time.Since(start); !errors.Is(err, wire.ErrStalled) || took != 10*time.Minute {
+			t.Errorf("%v after %v", err, took)
+		}
+	})
 }
 
 // A blob costs no memory that grows with it: all that is allocated for one of 64 MiB

@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"time"
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/endpoint"
@@ -48,6 +49,8 @@ const (
 	// memory is what the ranges of all blobs under way may take, in bytes, if they are
 	// of the default size.
 	memory = 32 << 20
+	// patience is how long an answer may take to be read that is not a blob.
+	patience = 10 * time.Minute
 )
 
 // Options are how a registry is reached and used. The zero value is usable.
@@ -111,7 +114,7 @@ func (c *Client) Ping(ctx context.Context) error {
 // the parts of p that it has, the right that it needs.
 func (c *Client) request(e *endpoint.Endpoint, p endpoint.Path, query url.Values) *wire.Request {
 	p.Pattern = e.Pattern
-	r := &wire.Request{Method: e.Methods[0], URL: c.conn.URL(p, query), Header: map[string][]string{}}
+	r := &wire.Request{Method: e.Methods[0], URL: c.conn.URL(p, query), Header: map[string][]string{}, Patience: patience}
 	switch e.Action {
 	case endpoint.Ping:
 	case endpoint.Catalog:

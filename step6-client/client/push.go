@@ -20,7 +20,7 @@ import (
 // sent if it is there; if one of the repositories from has it, it is mounted. What is
 // sent goes in one piece if the registry, and what stands before it, lets it; after a
 // cut it goes on where the registry says. With a journal, it goes on there after a
-// death of the process too. ocierr.DigestInvalid if content is not what d says.
+// death of the process too. digest.ErrMismatch if content is not what d says.
 func (c *Client) PushBlob(ctx context.Context, name ref.Name, d oci.Descriptor, content Content, from ...ref.Name) error {
 	p := &push{
 		client: c, name: name, digest: d.Digest, size: d.Size, content: content, piece: c.opts.Chunk,
@@ -103,12 +103,14 @@ func (p *push) there(ctx context.Context) (bool, error) {
 func (p *push) begin(ctx context.Context, from []ref.Name) (done bool, err error) {
 	if kept, ok := p.client.opts.Journal.Find(p.key); ok && kept.Size == p.size {
 		u, err := p.client.OpenUpload(ctx, p.name, kept.Location)
-		if err == nil && u.sure && u.size <= p.size {
+		switch {
+		case err == nil && u.sure && u.size <= p.size:
 			p.upload, p.resumed = u, true
 			return false, nil
-		}
-		if err == nil {
+		case err == nil:
 			u.Cancel(ctx)
+		case ctx.Err() != nil, passing(ctx, err):
+			return false, err // it is there yet
 		}
 		p.client.opts.Journal.Forget(p.key)
 	}

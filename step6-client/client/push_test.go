@@ -331,3 +331,32 @@ func TestPushGoesOnAfterDeath(t *testing.T) {
 		})
 	}
 }
+
+// A session that cannot be asked for just now is not given up.
+func TestPushKeepsTheJournal(t *testing.T) {
+	data, dir, m := content(4*mib), t.TempDir(), new(meter)
+	synctest.Test(t, func(t *testing.T) {
+		j, err := journal.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole := registry(t)
+		killed(t, whole, j, data)
+		for _, code := range []int{503, 0, 200} {
+			b := between(straight)
+			switch code {
+			case 503:
+				b = answered(method("GET"), status(code))
+			case 0:
+				b = answered(method("GET"), func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+			}
+			c := startBubble(t, m.before(b)(whole), client.Options{Journal: j})
+			if err := c.PushBlob(t.Context(), aName, blobOf(data), client.BytesContent(data)); (err == nil) != (code == 200) {
+				t.Errorf("%d: %v", code, err)
+			}
+		}
+	})
+	if m.bytes.Load() > 2*mib {
+		t.Errorf("sent %d bytes again", m.bytes.Load())
+	}
+}

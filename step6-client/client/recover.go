@@ -46,10 +46,19 @@ func (p *push) recover(ctx context.Context, at, size, sent int64, err error) (do
 			return p.again(ctx, err)
 		}
 		return false, fmt.Errorf("%w: %w", digest.ErrMismatch, err)
-	case status != 0 && !wire.Passing(status), status == 0 && !wire.PassingError(ctx, err):
+	case !passing(ctx, err):
 		return false, err
 	}
 	return p.afterCut(ctx, at, size, sent, no, err)
+}
+
+// passing tells whether the same request may succeed later.
+func passing(ctx context.Context, err error) bool {
+	var no *refused
+	if errors.As(err, &no) {
+		return wire.Passing(no.reason.Status)
+	}
+	return wire.PassingError(ctx, err)
 }
 
 // tooLong tells whether a failure may be that of something on the way which takes no

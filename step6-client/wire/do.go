@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // Request is a request to the registry, or to where it sent us.
@@ -22,6 +23,9 @@ type Request struct {
 	Scopes []Scope
 	// Once is for a request that is not to be repeated as it is.
 	Once bool
+	// Patience is how long the answer's body may take to be read, in all; 0 for as
+	// long as it moves.
+	Patience time.Duration
 	// Attempts is how often Do sent it.
 	Attempts int
 }
@@ -222,6 +226,7 @@ func (c *Conn) send(ctx context.Context, r *Request, at *url.URL, header http.He
 		return nil, err
 	}
 	watch.rest()
+	watch.within(r.Patience)
 	resp.Body = receiving{resp.Body, ctx, watch}
 	return resp, nil
 }

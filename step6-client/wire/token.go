@@ -99,7 +99,7 @@ func (a *authorizer) realm(text string) (u *url.URL, trusted bool, err error) {
 
 // tokenRequest is a GET, or with a refresh token a POST.
 func tokenRequest(realm *url.URL, service string, scopes []string, cred credential.Credential) *Request {
-	r := &Request{Method: http.MethodGet, Header: http.Header{"Accept": {"application/json"}}}
+	r := &Request{Method: http.MethodGet, Header: http.Header{"Accept": {"application/json"}}, Patience: time.Minute}
 	if cred.IdentityToken != "" {
 		form := url.Values{"grant_type": {"refresh_token"}, "client_id": {clientID}, "refresh_token": {cred.IdentityToken}}
 		if service != "" {

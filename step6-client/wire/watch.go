@@ -11,13 +11,14 @@ type watch struct {
 	cancel context.CancelCauseFunc
 	stall  time.Duration
 	timer  *time.Timer
+	whole  *time.Timer // nil if what is left may take any time
 }
 
 // newWatch returns a context that ends with ErrStalled where nothing moved for so
 // long.
 func newWatch(ctx context.Context, stall time.Duration) (context.Context, *watch) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	return ctx, &watch{cancel, stall, time.AfterFunc(stall, func() { cancel(ErrStalled) })}
+	return ctx, &watch{cancel: cancel, stall: stall, timer: time.AfterFunc(stall, func() { cancel(ErrStalled) })}
 }
 
 // kick says that something moved; rest that the other side is thinking, which the
@@ -25,9 +26,19 @@ func newWatch(ctx context.Context, stall time.Duration) (context.Context, *watch
 func (w *watch) kick() { w.timer.Reset(w.stall) }
 func (w *watch) rest() { w.timer.Stop() }
 
+// within bounds what is left as a whole; 0 is no bound.
+func (w *watch) within(d time.Duration) {
+	if d > 0 {
+		w.whole = time.AfterFunc(d, func() { w.cancel(ErrStalled) })
+	}
+}
+
 // end lets go of the request.
 func (w *watch) end() {
 	w.timer.Stop()
+	if w.whole != nil {
+		w.whole.Stop()
+	}
 	w.cancel(nil)
 }
 
