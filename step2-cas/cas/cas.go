@@ -127,11 +127,18 @@ func (s *Store) PutBytes(ctx context.Context, d digest.Digest, data []byte, also
 
 // publish is the one place through which bytes get their name.
 func (s *Store) publish(ctx context.Context, got, want digest.Digest, change bucket.Change, also []bucket.Change) error {
-	if got != want {
-		return fmt.Errorf("%w: got %s, want %s", digest.ErrMismatch, got, want)
+	if err := match(got, want); err != nil {
+		return err
 	}
 	change.Key = s.layout.Key(want)
 	return s.bucket.Write(ctx, append([]bucket.Change{change}, also...)...)
+}
+
+func match(got, want digest.Digest) error {
+	if got != want {
+		return fmt.Errorf("%w: got %s, want %s", digest.ErrMismatch, got, want)
+	}
+	return nil
 }
 
 // Delete removes the bytes of d. bucket.ErrNotExist.

@@ -126,11 +126,7 @@ func (w *Writer) reread(a digest.Algorithm) (hash.Hash, error) {
 	if w.Size() == 0 {
 		return a.New(), nil
 	}
-	r, ok := w.upload.(bucket.Rereader)
-	if !ok {
-		return nil, errReread
-	}
-	f, err := r.Reread()
+	f, err := w.Reread()
 	if err != nil {
 		return nil, err
 	}
@@ -153,6 +149,26 @@ func (w *Writer) sum(a digest.Algorithm) (digest.Digest, error) {
 		return digest.Digest{}, err
 	}
 	return a.FromHash(h), nil
+}
+
+// Check returns digest.ErrMismatch unless what was taken in is what want names.
+func (w *Writer) Check(want digest.Digest) error {
+	got, err := w.sum(want.Algorithm())
+	if err != nil {
+		return err
+	}
+	return match(got, want)
+}
+
+// Reread returns what was taken in, from its start, for those who send it
+// elsewhere rather than commit it. The caller closes it. Not every bucket can read
+// its uploads back (bucket.Rereader).
+func (w *Writer) Reread() (io.ReadCloser, error) {
+	r, ok := w.upload.(bucket.Rereader)
+	if !ok {
+		return nil, errReread
+	}
+	return r.Reread()
 }
 
 // Commit publishes the bytes as want, which must be their digest

@@ -379,3 +379,30 @@ func TestLargePieceThenBroken(t *testing.T) {
 		})
 	})
 }
+
+// What a writer took in can be looked at before it has a name, and it goes on
+// afterwards.
+func TestCheckAndReread(t *testing.T) {
+	s := cas.New(mem.New(), cas.Distribution)
+	w := newWriter(t, s, digest.SHA256)
+	appendTo(t, w, "hello")
+	if err := w.Check(digest.FromBytes([]byte("hello"))); err != nil {
+		t.Errorf("Check: %v", err)
+	}
+	if err := w.Check(digest.SHA512.FromBytes([]byte("hello"))); err != nil {
+		t.Errorf("Check by another algorithm: %v", err)
+	}
+	if err := w.Check(digest.FromBytes([]byte("other"))); !errors.Is(err, digest.ErrMismatch) {
+		t.Errorf("Check of something else: %v", err)
+	}
+	r, err := w.Reread()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); string(got) != "hello" || err != nil {
+		t.Errorf("Reread: %q, %v", got, err)
+	}
+	appendTo(t, w, " again")
+	commit(t, s, w, digest.SHA256, "hello again")
+}
