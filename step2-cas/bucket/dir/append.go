@@ -62,8 +62,9 @@ func (u *upload) Append(ctx context.Context, offset int64, r io.Reader) (int64, 
 
 // write adds data to the file.
 func (u *upload) write(data []byte) (written int, err error) {
+	trims := u.bucket.trims.Load()
 	written, err = u.file.WriteAt(data, u.size)
-	if err != nil && errors.Is(classify(err), bucket.ErrFull) && u.bucket.makeRoom() {
+	if err != nil && errors.Is(classify(err), bucket.ErrFull) && u.bucket.makeRoom(trims) {
 		var more int
 		more, err = u.file.WriteAt(data[written:], u.size+int64(written))
 		written += more

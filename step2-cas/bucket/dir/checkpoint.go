@@ -22,8 +22,9 @@ const (
 // that it came so far. Where apply fails half-way the journal must not tell of the
 // record for long, so what was done of it is made durable as it is.
 func (b *Bucket) commit(r record, apply func() error) (committed bool, err error) {
+	trims := b.trims.Load()
 	committed, size, err := b.commitOnce(r, apply)
-	if !committed && errors.Is(err, bucket.ErrFull) && b.makeRoom() {
+	if !committed && errors.Is(err, bucket.ErrFull) && b.makeRoom(trims) {
 		committed, size, err = b.commitOnce(r, apply)
 	}
 	if committed {
@@ -31,7 +32,7 @@ func (b *Bucket) commit(r record, apply func() error) (committed bool, err error
 	}
 	switch {
 	case committed && err != nil:
-		err = errors.Join(err, b.checkpoint(false))
+		err = errors.Join(err, b.checkpointRefused())
 	case size > journalMost:
 		b.checkpoint(false)
 	}
@@ -71,7 +72,7 @@ func (b *Bucket) settle() {
 	if b.rest() {
 		return
 	}
-	b.checkpointAlone(false)
+	b.checkpointAlone(false, true)
 	time.AfterFunc(settleAfter, b.settle)
 }
 
@@ -85,9 +86,17 @@ func (b *Bucket) rest() bool {
 	if !b.journal.Empty() {
 		return false
 	}
-	b.journal.Trim()
+	b.trim()
 	b.scheduled.Store(false)
 	return true
+}
+
+// trim empties the journal, which tells of nothing that is not durable elsewhere, and
+// gives back its room. changing is held.
+func (b *Bucket) trim() error {
+	b.told.Clear()
+	b.trims.Add(1)
+	return b.journal.Trim()
 }
 
 // checkpoint makes durable, where it belongs, all that the journal tells of, and
@@ -99,29 +108,53 @@ func (b *Bucket) checkpoint(trim bool) error {
 	if b.closed {
 		return os.ErrClosed
 	}
-	return b.checkpointAlone(trim)
+	return b.checkpointAlone(trim, true)
+}
+
+// checkpointRefused is checkpoint after a record was made true only in part, and
+// refused: it must not be played.
+func (b *Bucket) checkpointRefused() error {
+	b.settling.Lock()
+	defer b.settling.Unlock()
+	if b.closed {
+		return os.ErrClosed
+	}
+	return b.checkpointAlone(false, false)
 }
 
 // checkpointAlone is checkpoint for who holds settling. Most of the work is done while
-// others still write; they wait for the rest of it.
-func (b *Bucket) checkpointAlone(trim bool) error {
-	firstErr := b.disk.all()
+// others still write; they wait for the rest. Where the disk has lost something the
+// journal is played, if it may be.
+func (b *Bucket) checkpointAlone(trim, play bool) error {
+	firstErr := b.syncAll()
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	if err := b.journal.Failed(); err != nil {
 		return err
 	}
 	if !b.journal.Empty() {
-		if err := cmp.Or(b.disk.all(), firstErr); err != nil {
-			if err := b.settleAgain(); err != nil {
-				return b.journal.Fail(err)
-			}
+		err := cmp.Or(b.syncAll(), firstErr)
+		if err != nil && play {
+			err = b.settleAgain()
+		}
+		if err != nil {
+			return b.journal.Fail(err)
 		}
 	}
 	if trim {
-		return b.journal.Trim()
+		return b.trim()
 	}
+	b.told.Clear()
 	return b.journal.Reset()
+}
+
+// syncAll makes all durable, and counts when the disk says that it cannot.
+func (b *Bucket) syncAll() error {
+	err := b.disk.all()
+	if err != nil {
+		b.losses.Add(1)
+	}
+	return err
 }
 
 // settleAgain is for when the disk lost bytes, perhaps another program's. All that may
@@ -132,15 +165,19 @@ func (b *Bucket) settleAgain() error {
 		err = b.play(payloads)
 	}
 	if err == nil {
-		err = b.disk.all()
+		err = b.syncAll()
 	}
 	return err
 }
 
-// makeRoom gives back the room that the journal takes, and tells whether that was any.
-func (b *Bucket) makeRoom() bool {
-	b.changing.RLock()
-	spare := b.journal.Spare()
-	b.changing.RUnlock()
-	return spare > 0 && b.checkpoint(true) == nil
+// makeRoom gives back the room that the journal takes, and tells whether that may have
+// helped, or somebody else has done so since trims was read.
+func (b *Bucket) makeRoom(trims int64) bool {
+	b.changing.Lock()
+	spare := b.journal.Spare() > 0 || !b.journal.Empty()
+	b.changing.Unlock()
+	if b.trims.Load() != trims {
+		return true
+	}
+	return spare && b.checkpoint(true) == nil
 }

@@ -43,6 +43,9 @@ type Bucket struct {
 	inUse   sync.Map      // IDs of open uploads
 	disk    *disk
 	journal *journal.Journal
+	told    sync.Map     // IDs of the uploads that the journal tells of
+	losses  atomic.Int64 // how often the disk said that it lost something
+	trims   atomic.Int64 // how often the journal gave back its room
 
 	// changing is held for reading from before a record goes into the journal until
 	// what it tells of is so.
@@ -97,7 +100,7 @@ func (b *Bucket) Close() error {
 		return os.ErrClosed
 	}
 	b.closed = true
-	err := errors.Join(b.checkpointAlone(true), b.journal.Close())
+	err := errors.Join(b.checkpointAlone(true, true), b.journal.Close())
 	// Or the journal might come back, and be played over what another program wrote.
 	return errors.Join(err, missingIsFine(b.disk.folder(b.path(bucket.UploadsFolder))), b.lock.Close())
 }
@@ -135,13 +138,13 @@ func (b *Bucket) takeLock() error {
 	return nil
 }
 
-// lock tries again, as Unsettled holds the lock for some microseconds.
+// lock tries again for a while, as Unsettled holds the lock for some milliseconds.
 func lock(f *os.File) (err error) {
-	for range 10 {
+	for range 50 {
 		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
 			return err
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(4 * time.Millisecond)
 	}
 	return err
 }

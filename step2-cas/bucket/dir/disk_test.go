@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"shibafu.dev/step2-cas/bucket"
 )
@@ -105,10 +106,14 @@ func die(b *Bucket) {
 func cutPower(t *testing.T, b *Bucket, kept ...string) {
 	t.Helper()
 	die(b)
-	files := map[string][]byte{}
+	files, times := map[string][]byte{}, map[string]time.Time{}
 	for _, name := range append(kept, "uploads/.journal") {
 		if raw, err := os.ReadFile(b.path(name)); err == nil {
-			files[name] = raw
+			fi, err := os.Stat(b.path(name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[name], times[name] = raw, fi.ModTime()
 		}
 	}
 	if err := os.RemoveAll(b.root); err != nil {
@@ -119,6 +124,9 @@ func cutPower(t *testing.T, b *Bucket, kept ...string) {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(b.path(name), raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(b.path(name), time.Time{}, times[name]); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -73,7 +73,7 @@ func TestPowerCut(t *testing.T) {
 		{"refused, with the bytes removed", func(t *testing.T, b *Bucket) {
 			write(t, b, set("a", "1"), set("b", "1"))
 			b.journal.Commit(func() (r record) {
-				r.move("c", stagingPath(1)+"/1")
+				r.move("c", stagingPath(1)+"/1", identity{9, 9})
 				r.put("a", []byte("2"))
 				return r
 			}())
@@ -299,7 +299,7 @@ func TestCheckpointUnderFaults(t *testing.T) {
 func FuzzRecord(f *testing.F) {
 	var r record
 	r.put("a/b", []byte("data"))
-	r.move("c", "uploads/u.data")
+	r.move("c", "uploads/u.data", identity{1, 2})
 	r.remove("d")
 	r.begin("uploads/v.data", []byte("x"))
 	f.Add([]byte(r), "key", []byte("value"))

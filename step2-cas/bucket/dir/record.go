@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"os"
 )
 
 // op is one step of a record: what becomes of one file. Paths are below the root of
@@ -11,9 +12,20 @@ import (
 type op struct {
 	kind opKind
 	path string
-	// data is the bytes, or the path of the file that is moved.
+	// data is the bytes. For a file that is moved it is where from, and file is what
+	// tells it from others.
 	data []byte
+	file identity
 }
+
+// identity tells a file from others that had, or have, the same path: each large file
+// gets a time of its own (Bucket.stamp). It is kept by a rename.
+type identity struct {
+	size     int64
+	modified int64 // in nanoseconds since 1970
+}
+
+func identityOf(fi os.FileInfo) identity { return identity{fi.Size(), fi.ModTime().UnixNano()} }
 
 type opKind byte
 
@@ -45,8 +57,13 @@ func (r *record) add(kind opKind, path string, data []byte) {
 
 func (r *record) put(path string, data []byte)   { r.add(opPut, path, data) }
 func (r *record) begin(path string, data []byte) { r.add(opBegin, path, data) }
-func (r *record) move(path, from string)         { r.add(opMove, path, []byte(from)) }
 func (r *record) remove(path string)             { r.add(opRemove, path, nil) }
+
+func (r *record) move(path, from string, file identity) {
+	raw := binary.AppendVarint(nil, file.size)
+	raw = binary.AppendVarint(raw, file.modified)
+	r.add(opMove, path, append(raw, from...))
+}
 
 func (r record) ops() (ops []op, err error) {
 	for len(r) > 0 {
@@ -56,13 +73,27 @@ func (r record) ops() (ops []op, err error) {
 			o.data, rest, ok = cutBytes(rest)
 		}
 		o.path = string(path)
-		if !ok || o.kind < opPut || o.kind > opBegin || !fs.ValidPath(o.path) || o.kind == opMove && !fs.ValidPath(string(o.data)) {
+		if ok && o.kind == opMove {
+			ok = o.cutIdentity()
+		}
+		if !ok || o.kind < opPut || o.kind > opBegin || !fs.ValidPath(o.path) {
 			return nil, errRecord
 		}
 		ops = append(ops, o)
 		r = rest
 	}
 	return ops, nil
+}
+
+// cutIdentity takes the identity off the data of a move, whose rest is where from.
+func (o *op) cutIdentity() (ok bool) {
+	size, n := binary.Varint(o.data)
+	modified, m := binary.Varint(o.data[max(n, 0):])
+	if n <= 0 || m <= 0 {
+		return false
+	}
+	o.file, o.data = identity{size, modified}, o.data[n+m:]
+	return fs.ValidPath(string(o.data))
 }
 
 // cutBytes reads a length and as many bytes.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -39,12 +40,14 @@ func (b *Bucket) settleJournal(payloads [][]byte) error {
 		return err
 	}
 	// First, as the disk may be full of it: what nothing tells of.
-	sources := map[string]bool{}
+	keep := map[string]bool{}
 	for _, o := range ops {
-		sources[string(o.data)] = o.kind == opMove
-		sources[o.path] = true
+		keep[o.path] = true
+		if o.kind == opMove {
+			keep[string(o.data)] = true
+		}
 	}
-	if err := b.removeUncommitted(sources); err != nil {
+	if err := b.removeUncommitted(keep); err != nil {
 		return err
 	}
 	if err := b.makeStaging(); err != nil {
@@ -65,10 +68,6 @@ func (b *Bucket) settleJournal(payloads [][]byte) error {
 // Unsettled tells whether the process that wrote to the folder root has died, and none
 // has taken it over since: what is in its journal may not be in its files.
 func Unsettled(root string) (bool, error) {
-	payloads, err := journal.Read(journalName(root))
-	if err != nil {
-		return false, err
-	}
 	name := filepath.Join(root, bucket.UploadsFolder, lockFile)
 	lock, err := os.Open(name)
 	if missing(err) {
@@ -83,6 +82,10 @@ func Unsettled(root string) (bool, error) {
 		holder, err := os.ReadFile(name)
 		return bytes.Contains(holder, []byte(recovering)), err
 	}
+	if err != nil {
+		return false, err
+	}
+	payloads, err := journal.Read(journalName(root))
 	return len(payloads) > 0, err
 }
 
@@ -116,7 +119,7 @@ func (b *Bucket) play(payloads [][]byte) error {
 // counts, as the bytes that an earlier one moved there may be gone.
 //
 // A record that moves a file which is neither here nor there is left out: it was
-// refused, and its bytes removed, but the disk kept it all the same.
+// refused, and its bytes removed, but the disk kept the record all the same.
 func (b *Bucket) lastWords(payloads [][]byte) (map[string]op, error) {
 	all := make([][]op, len(payloads))
 	for i, payload := range payloads {
@@ -137,7 +140,7 @@ func (b *Bucket) lastWords(payloads [][]byte) (map[string]op, error) {
 		}
 		refused := false
 		for path, o := range last {
-			if o.kind == opMove && !b.exists(string(o.data)) && !b.exists(path) {
+			if o.kind == opMove && !b.is(string(o.data), o.file) && !b.is(path, o.file) {
 				all[from[path]], refused = nil, true
 			}
 		}
@@ -147,9 +150,10 @@ func (b *Bucket) lastWords(payloads [][]byte) (map[string]op, error) {
 	}
 }
 
-func (b *Bucket) exists(path string) bool {
-	_, err := os.Lstat(b.path(path))
-	return err == nil
+// is tells whether the file at path is that one.
+func (b *Bucket) is(path string, file identity) bool {
+	fi, err := os.Lstat(b.path(path))
+	return err == nil && identityOf(fi) == file
 }
 
 // redo makes one file as it is to be.
@@ -168,7 +172,7 @@ func (b *Bucket) redo(o op) error {
 		}
 		return errors.Join(f.Close(), b.rename(staged, target))
 	case opMove:
-		if !b.exists(string(o.data)) {
+		if !b.is(string(o.data), o.file) {
 			return nil // moved already
 		}
 		return b.rename(b.path(string(o.data)), target)
@@ -185,17 +189,29 @@ func (b *Bucket) redo(o op) error {
 			return classify(err)
 		}
 		_, err = f.WriteAt(o.data, 0)
-		return classify(errors.Join(err, f.Close()))
+		err = classify(errors.Join(err, f.Close()))
+		if errors.Is(err, bucket.ErrFull) && begins(target, o.data) {
+			return nil
+		}
+		return err
 	}
 }
 
 // holds tells whether a file has these bytes, as far as the kernel knows.
 func holds(file string, data []byte) bool {
 	fi, err := os.Lstat(file)
-	if err != nil || fi.Size() != int64(len(data)) {
+	return err == nil && fi.Size() == int64(len(data)) && begins(file, data)
+}
+
+// begins tells whether a file begins with these bytes.
+func begins(file string, data []byte) bool {
+	f, err := os.Open(file)
+	if err != nil {
 		return false
 	}
-	raw, err := os.ReadFile(file)
+	defer f.Close()
+	raw := make([]byte, len(data))
+	_, err = io.ReadFull(f, raw)
 	return err == nil && bytes.Equal(raw, data)
 }
 

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"strings"
+	"time"
 
 	"shibafu.dev/step2-cas/bucket"
 )
@@ -24,6 +25,8 @@ type upload struct {
 	done   bool     // written, aborted or closed
 	saved  bool     // some Save succeeded
 	named  bool     // the name of the data is durable
+	sealed identity // of the data, if it is durable
+	losses int64    // what Bucket.losses was before the data was begun
 	// broken is why the disk did not keep what it had taken. Asked again it might
 	// say that all is well, having dropped the bytes; so it is not asked again.
 	broken error
@@ -56,6 +59,9 @@ func checkID(id string) error {
 
 // CreateUpload implements bucket.Bucket.
 func (b *Bucket) CreateUpload(ctx context.Context, id string) (bucket.Upload, error) {
+	if err := b.forgetID(id); err != nil {
+		return nil, err
+	}
 	u, err := b.claim(id)
 	if err != nil {
 		return nil, err
@@ -78,7 +84,7 @@ func (b *Bucket) claim(id string) (*upload, error) {
 	if _, taken := b.inUse.LoadOrStore(id, true); taken {
 		return nil, errInUse
 	}
-	return &upload{bucket: b, id: id}, nil
+	return &upload{bucket: b, id: id, losses: b.losses.Load()}, nil
 }
 
 // OpenUpload implements bucket.Bucket.
@@ -185,6 +191,12 @@ func (u *upload) Save(ctx context.Context, state []byte) error {
 	}
 	r.put(u.relative(stateFile), raw)
 	committed, err := u.bucket.commit(r, func() error {
+		u.bucket.told.Store(u.id, true)
+		if len(data) > 0 {
+			if err := u.bucket.writeAgain(u.path(dataFile), data, u.losses); err != nil {
+				return err
+			}
+		}
 		return classify(os.Rename(u.path(newStateFile), u.path(stateFile)))
 	})
 	switch {
@@ -201,8 +213,9 @@ func (u *upload) Save(ctx context.Context, state []byte) error {
 func (u *upload) stageState(raw []byte) error {
 	next := u.path(newStateFile)
 	os.Remove(next) // of a Save that failed
+	trims := u.bucket.trims.Load()
 	f, err := u.bucket.create(next, raw)
-	if errors.Is(err, bucket.ErrFull) && u.bucket.makeRoom() {
+	if errors.Is(err, bucket.ErrFull) && u.bucket.makeRoom(trims) {
 		os.Remove(next)
 		f, err = u.bucket.create(next, raw)
 	}
@@ -256,8 +269,8 @@ func (u *upload) seal() (data []byte, err error) {
 		}
 		return data, err
 	}
-	if u.file != nil {
-		if err := u.mustKeep(errors.Join(u.bucket.disk.file(u.file), u.letGo())); err != nil {
+	if u.file != nil || u.sealed == (identity{}) {
+		if err := u.mustKeep(u.sync()); err != nil {
 			return nil, err
 		}
 	}
@@ -266,6 +279,38 @@ func (u *upload) seal() (data []byte, err error) {
 		u.named = err == nil
 	}
 	return nil, err
+}
+
+// sync makes the data durable, with an identity.
+func (u *upload) sync() error {
+	if u.file == nil {
+		if err := u.openFile(); err != nil {
+			return err
+		}
+	}
+	err := os.Chtimes(u.path(dataFile), time.Time{}, u.bucket.stamp())
+	var fi os.FileInfo
+	if err == nil {
+		fi, err = u.file.Stat()
+	}
+	if err = errors.Join(err, u.bucket.disk.file(u.file), u.letGo()); err == nil {
+		u.sealed = identityOf(fi)
+	}
+	return err
+}
+
+// forgetID makes sure that the journal does not tell of an upload of that ID which is
+// over: what it says of its files would be done to those of the next one.
+func (b *Bucket) forgetID(id string) error {
+	if b.lock == nil {
+		return nil
+	}
+	if _, told := b.told.Load(id); told {
+		return b.checkpoint(false)
+	}
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	return b.journal.Failed()
 }
 
 // forget adds to r that there is no such upload any more, if the journal or a crash
@@ -290,7 +335,10 @@ func (u *upload) Abort(ctx context.Context) error {
 	if u.forget(&r, false); len(r) == 0 {
 		return u.remove()
 	}
-	committed, err := u.bucket.commit(r, u.remove)
+	committed, err := u.bucket.commit(r, func() error {
+		u.bucket.told.Store(u.id, true)
+		return u.remove()
+	})
 	if !committed { // its bytes may be what the disk is full of
 		err = errors.Join(err, u.remove())
 	}
@@ -300,6 +348,7 @@ func (u *upload) Abort(ctx context.Context) error {
 // published ends the upload, whose data was moved away.
 func (u *upload) published() {
 	u.done = true
+	u.bucket.told.Store(u.id, true)
 	defer u.bucket.inUse.Delete(u.id)
 	if u.saved {
 		os.Remove(u.path(stateFile))

@@ -38,7 +38,7 @@ func stagingPath(n uint64) string {
 //
 // Nobody sees a change before the fourth, and after the third one a power cut cannot
 // take it away: what it undoes of the fourth, recover does again.
-func (b *Bucket) Write(ctx context.Context, changes ...bucket.Change) error {
+func (b *Bucket) Write(ctx context.Context, changes ...bucket.Change) (err error) {
 	if b.lock == nil {
 		return errReadOnly
 	}
@@ -52,9 +52,12 @@ func (b *Bucket) Write(ctx context.Context, changes ...bucket.Change) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	committed, err := b.change(ctx, keys, changes)
-	if !committed && errors.Is(err, bucket.ErrFull) && b.makeRoom() {
-		_, err = b.change(ctx, keys, changes)
+	for range 3 { // as others may take the room that was made
+		trims := b.trims.Load()
+		var committed bool
+		if committed, err = b.change(ctx, keys, changes); committed || !errors.Is(err, bucket.ErrFull) || !b.makeRoom(trims) {
+			break
+		}
 	}
 	return err
 }
@@ -88,6 +91,10 @@ type staged struct {
 	files   []string
 	changes []bucket.Change
 	record  record
+	// small has the bytes of files that nothing but the record makes durable, and losses
+	// what Bucket.losses was before each was begun.
+	small  [][]byte
+	losses []int64
 }
 
 // drop removes the files that no rename took.
@@ -100,7 +107,8 @@ func (s *staged) drop() {
 }
 
 func (b *Bucket) stage(changes []bucket.Change) (*staged, error) {
-	s := &staged{files: make([]string, len(changes)), changes: changes}
+	n := len(changes)
+	s := &staged{files: make([]string, n), changes: changes, small: make([][]byte, n), losses: make([]int64, n)}
 	for i, c := range changes {
 		var err error
 		switch {
@@ -133,8 +141,9 @@ func (b *Bucket) stageUpload(s *staged, i int) error {
 	}
 	s.files[i] = u.path(dataFile)
 	if data == nil {
-		s.record.move(c.Key, u.relative(dataFile))
+		s.record.move(c.Key, u.relative(dataFile), u.sealed)
 	} else {
+		s.small[i], s.losses[i] = data, u.losses
 		s.record.put(c.Key, data)
 	}
 	u.forget(&s.record, data == nil)
@@ -145,17 +154,21 @@ func (b *Bucket) stageData(s *staged, i int) error {
 	c := s.changes[i]
 	n := b.staged.Add(1)
 	name := stagingPath(n) + "/" + strconv.FormatUint(n, 10)
-	s.files[i] = b.path(name)
+	s.files[i], s.losses[i] = b.path(name), b.losses.Load()
 	f, err := b.create(s.files[i], c.Data)
 	if err != nil {
 		return err
 	}
 	if len(c.Data) <= inline {
+		s.small[i] = c.Data
 		s.record.put(c.Key, c.Data)
 		return classify(f.Close())
 	}
-	s.record.move(c.Key, name)
-	err = errors.Join(b.disk.file(f), f.Close())
+	fi, err := f.Stat()
+	if err == nil {
+		s.record.move(c.Key, name, identityOf(fi))
+	}
+	err = errors.Join(err, b.disk.file(f), f.Close())
 	if err == nil {
 		err = b.disk.folder(path.Dir(f.Name()))
 	}
@@ -232,6 +245,11 @@ func (b *Bucket) apply(changes []bucket.Change, s *staged) error {
 			}
 			continue
 		}
+		if s.small[i] != nil {
+			if err := b.writeAgain(s.files[i], s.small[i], s.losses[i]); err != nil {
+				return err
+			}
+		}
 		if err := b.rename(s.files[i], target); err != nil {
 			return err
 		}
@@ -242,6 +260,21 @@ func (b *Bucket) apply(changes []bucket.Change, s *staged) error {
 		}
 	}
 	return nil
+}
+
+// writeAgain writes the bytes of a small file again, if the disk has lost some since it
+// was begun: they may be in the kernel's memory alone, as if they had been kept, and
+// the next checkpoint is not told of it once more.
+func (b *Bucket) writeAgain(file string, data []byte, losses int64) error {
+	if b.losses.Load() == losses {
+		return nil
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(data, 0)
+	return classify(errors.Join(err, f.Close()))
 }
 
 // inOrder returns the indexes of changes in the order in which they are made: data,
