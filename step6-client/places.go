@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"shibafu.dev/step1-spec-notes/ref"
+	"shibafu.dev/step6-client/archive"
+	"shibafu.dev/step6-client/client"
+	"shibafu.dev/step6-client/credential"
+	"shibafu.dev/step6-client/journal"
+	"shibafu.dev/step6-client/layout"
+	"shibafu.dev/step6-client/transfer"
+	"shibafu.dev/step6-client/wire"
+)
+
+// source and target are places with an image in them: what it is called there, and
+// what it is called everywhere.
+type source struct {
+	transfer.Source
+	reference, name string
+}
+
+type target struct {
+	transfer.Target
+	reference, name string
+}
+
+// registryPlace is an image in a registry.
+type registryPlace struct {
+	*transfer.Repository
+	source
+	client     *client.Client
+	repository ref.Name
+}
+
+func (r *registryPlace) close() { r.client.Close() }
+
+// complete adds what a reference leaves out, as all programs do: the host is Docker
+// Hub's, whose own images are under library/, and the tag is latest.
+func complete(text string) (ref.Reference, error) {
+	r, err := ref.ParseReference(text)
+	if err != nil {
+		return r, err
+	}
+	if r.Host == "" || r.Host == "index.docker.io" {
+		r.Host = "docker.io"
+	}
+	if r.Host == "docker.io" && !strings.Contains(r.Name.String(), "/") {
+		if r.Name, err = ref.ParseName("library/" + r.Name.String()); err != nil {
+			return r, err
+		}
+	}
+	if _, ok := r.TagOrDigest(); !ok {
+		r.Tag = ref.MustTag("latest")
+	}
+	return r, nil
+}
+
+// registry is the place that a reference says. Nothing is sent yet.
+func (p *program) registry(text string) (*registryPlace, error) {
+	r, err := complete(strings.TrimPrefix(text, "docker://"))
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", text, err)
+	}
+	opts := client.Options{Options: wire.Options{CAFile: p.ca, SkipVerify: p.skipVerify}}
+	if p.plainHTTP {
+		opts.Scheme = "http"
+	}
+	if opts.Credentials, err = credential.Default(); err != nil {
+		return nil, err
+	}
+	folder, err := journal.DefaultFolder()
+	if err == nil {
+		opts.Journal, err = journal.Open(folder)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c, err := client.New(r.Host, opts)
+	if err != nil {
+		return nil, err
+	}
+	at, _ := r.TagOrDigest()
+	repository := transfer.NewRepository(c, r.Name)
+	return &registryPlace{repository, source{repository, at.String(), r.String()}, c, r.Name}, nil
+}
+
+// split takes apart "oci:PATH[:NAME]" and its like. rest is empty for a reference.
+func split(text string) (kind, path, name string) {
+	for _, kind := range []string{"oci", "docker-archive", "oci-archive"} {
+		if rest, ok := strings.CutPrefix(text, kind+":"); ok {
+			path, name, _ = strings.Cut(rest, ":")
+			return kind, path, name
+		}
+	}
+	return "docker", "", ""
+}
+
+// openSource opens what a command names first. The caller closes it.
+func (p *program) openSource(ctx context.Context, text string) (source, func() error, error) {
+	kind, path, name := split(text)
+	switch kind {
+	case "docker":
+		r, err := p.registry(text)
+		if err != nil {
+			return source{}, nil, err
+		}
+		return r.source, func() error { r.close(); return nil }, nil
+	case "oci":
+		f, err := layout.OpenFolder(ctx, path)
+		if err != nil {
+			return source{}, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		entries, err := f.Entries(ctx)
+		return source{f, name, nameOf(name, entries)}, f.Close, err
+	}
+	open := func() (*archive.File, error) { return archive.OpenFile(path) }
+	if path == "-" {
+		open = func() (*archive.File, error) { return archive.Spool(p.in) }
+	}
+	f, err := open()
+	if err != nil {
+		return source{}, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return source{f, name, nameOf(name, f.Entries())}, f.Close, nil
+}
+
+// nameOf is what an image is called that was asked for as name: where that is "", what
+// the only one is called.
+func nameOf(name string, entries []layout.Entry) string {
+	if name == "" && len(entries) == 1 {
+		return entries[0].Name
+	}
+	return name
+}
+
+// openTarget opens what a command names second. finish ends it, with or without
+// success.
+func (p *program) openTarget(ctx context.Context, text string, from source) (to target, finish func(error) error, err error) {
+	kind, path, name := split(text)
+	if name == "" {
+		name = from.name
+	}
+	switch kind {
+	case "docker":
+		r, err := p.registry(text)
+		if err != nil {
+			return target{}, nil, err
+		}
+		return target{r.Repository, r.reference, r.name}, func(err error) error { r.close(); return err }, nil
+	case "oci":
+		if err := layout.CheckName(name); err != nil {
+			return target{}, nil, err
+		}
+		f, err := layout.CreateFolder(ctx, path, p.report.waiting)
+		if err != nil {
+			return target{}, nil, fmt.Errorf("%s: %w", path, err)
+		}
+		return target{f, name, name}, func(err error) error { return errors.Join(err, f.Close()) }, nil
+	}
+	if err := layout.CheckName(name); err != nil {
+		return target{}, nil, err
+	}
+	if path == "-" {
+		w := archive.NewWriter(p.out, transfer.Host())
+		p.out = io.Discard // nothing else goes there
+		return target{w, name, name}, func(err error) error { return closed(err, w) }, nil
+	}
+	return newArchive(path, name)
+}
+
+func closed(err error, w *archive.Writer) error {
+	if err != nil {
+		return err
+	}
+	return w.Close()
+}
+
+// newArchive is a file that is there when it is whole, and not before.
+func newArchive(path, name string) (target, func(error) error, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	if err != nil {
+		return target{}, nil, err
+	}
+	w := archive.NewWriter(f, transfer.Host())
+	finish := func(err error) error {
+		defer os.Remove(f.Name()) // after the rename there is nothing
+		if err = closed(err, w); err == nil {
+			err = errors.Join(f.Chmod(0o644), f.Sync())
+		}
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		return os.Rename(f.Name(), path)
+	}
+	return target{w, name, name}, finish, nil
+}
