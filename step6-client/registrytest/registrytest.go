@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 
@@ -29,7 +30,7 @@ type Registry struct {
 
 	mu       sync.Mutex
 	requests []string
-	stop     func(r *http.Request) bool
+	old      bool
 }
 
 // New starts one.
@@ -79,22 +80,34 @@ func (r *Registry) watch(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.mu.Lock()
 		r.requests = append(r.requests, req.Method+" "+req.URL.RequestURI())
-		refuse := r.stop != nil && r.stop(req)
+		old := r.old
 		r.mu.Unlock()
-		if refuse {
+		if old && strings.Contains(req.URL.Path, "/referrers/") {
 			w.WriteHeader(http.StatusNotFound)
 			return
+		}
+		if old {
+			w = silent{w}
 		}
 		h.ServeHTTP(w, req)
 	})
 }
 
-// Refuse makes the registry answer 404, as those do that do not know an API, to the
-// requests for which stop is true.
-func (r *Registry) Refuse(stop func(*http.Request) bool) {
+// silent does not say that a subject was understood.
+type silent struct{ http.ResponseWriter }
+
+func (s silent) WriteHeader(status int) {
+	s.Header().Del("OCI-Subject")
+	s.ResponseWriter.WriteHeader(status)
+}
+
+func (s silent) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+
+// WithoutReferrers makes the registry one of those that do not know that API.
+func (r *Registry) WithoutReferrers() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.stop = stop
+	r.old = true
 }
 
 // Requests returns what was asked since it was called last, as "METHOD target".

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/oci"
@@ -69,12 +70,19 @@ type copier struct {
 	named    bool // it got it; written by the walk, read after it
 
 	mu        sync.Mutex
-	tasks     map[digest.Digest]*task // by what is copied
+	tasks     map[node]*task
 	manifests []oci.Descriptor        // those that were walked
 	failed    error                   // the first failure
 }
 
-// task is a blob or manifest that is copied once, however often it is come to.
+// node is what is copied. The same bytes may be a manifest here and a blob there, and
+// then they are copied as both.
+type node struct {
+	digest   digest.Digest
+	manifest bool
+}
+
+// task is a node that is copied once, however often it is come to.
 type task struct {
 	done chan struct{}
 	err  error
@@ -88,7 +96,7 @@ func newCopier(dst Target, src Source, opts Options, cancel context.CancelFunc) 
 	return &copier{
 		src: src, dst: mounting(dst, src), opts: opts, cancel: cancel,
 		blobs: make(chan struct{}, opts.Parallel), images: make(chan struct{}, opts.Parallel),
-		tasks: map[digest.Digest]*task{},
+		tasks: map[node]*task{},
 	}
 }
 
@@ -114,11 +122,12 @@ func (c *copier) fail(err error) error {
 
 // once calls do for the first who comes to d; those who come later wait for that.
 func (c *copier) once(ctx context.Context, d oci.Descriptor, do func() error) error {
+	n := node{d.Digest, isManifest(d.MediaType)}
 	c.mu.Lock()
-	t, ok := c.tasks[d.Digest]
+	t, ok := c.tasks[n]
 	if !ok {
 		t = &task{done: make(chan struct{})}
-		c.tasks[d.Digest] = t
+		c.tasks[n] = t
 	}
 	count := len(c.tasks)
 	c.mu.Unlock()
@@ -146,6 +155,9 @@ func (c *copier) tree(ctx context.Context, d oci.Descriptor, depth int) error {
 	}
 	if depth == maxDepth {
 		return c.fail(fmt.Errorf("%w: nested deeper than %d levels", ErrTooMuch, maxDepth))
+	}
+	if d.Size > maxManifest {
+		return c.fail(fmt.Errorf("%w: manifest %s has %d bytes", ErrTooMuch, d.Digest, d.Size))
 	}
 	return c.once(ctx, d, func() error {
 		if !oci.IsIndex(d.MediaType) {
@@ -219,17 +231,24 @@ func (c *copier) children(ctx context.Context, list []oci.Descriptor, depth int)
 	return c.each(ctx, others, func(ctx context.Context, d oci.Descriptor) error { return c.tree(ctx, d, depth+1) })
 }
 
-// each does something with all of a list at once; what bounds that is in do.
+// each does something with all of a list, with as many at once as there are places. It
+// ends with the first error.
 func (c *copier) each(ctx context.Context, list []oci.Descriptor, do func(context.Context, oci.Descriptor) error) error {
-	if len(list) > maxNodes {
-		return fmt.Errorf("%w: a list of %d", ErrTooMuch, len(list))
+	var workers sync.WaitGroup
+	var next atomic.Int64
+	errs := make([]error, min(c.opts.Parallel, len(list)))
+	for w := range errs {
+		workers.Go(func() {
+			for errs[w] == nil {
+				i := next.Add(1) - 1
+				if i >= int64(len(list)) {
+					return
+				}
+				errs[w] = do(ctx, list[i])
+			}
+		})
 	}
-	errs := make([]error, len(list))
-	var all sync.WaitGroup
-	for i, d := range list {
-		all.Go(func() { errs[i] = do(ctx, d) })
-	}
-	all.Wait()
+	workers.Wait()
 	return errors.Join(errs...)
 }
 
