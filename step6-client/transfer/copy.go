@@ -71,8 +71,8 @@ type copier struct {
 
 	mu        sync.Mutex
 	tasks     map[node]*task
-	manifests []oci.Descriptor        // those that were walked
-	failed    error                   // the first failure
+	manifests []oci.Descriptor // those that were walked
+	failed    error            // the first failure
 }
 
 // node is what is copied. The same bytes may be a manifest here and a blob there, and
