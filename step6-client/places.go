@@ -147,6 +147,9 @@ func (p *program) openTarget(ctx context.Context, text string, from source) (to 
 	if name == "" {
 		name = from.name
 	}
+	if name == "" && kind != "docker" {
+		return target{}, nil, fmt.Errorf("%w: the image has no name yet, so give it one: %s:NAME", errUsage, text)
+	}
 	switch kind {
 	case "docker":
 		r, err := p.registry(text)
