@@ -74,12 +74,12 @@ func (c *copier) fits(ctx context.Context, d oci.Descriptor, want oci.Platform) 
 	if config.Size > maxConfig {
 		return fmt.Errorf("%w: config of %d bytes", ErrTooMuch, config.Size)
 	}
-	r, err := c.open(ctx, config, 0)
+	r, err := c.src.OpenBlob(ctx, config)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	raw, err := io.ReadAll(r)
+	raw, err := io.ReadAll(io.LimitReader(r, config.Size))
 	if err != nil {
 		return err
 	}

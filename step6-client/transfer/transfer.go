@@ -38,7 +38,8 @@ type Source interface {
 	Resolve(ctx context.Context, reference string) (oci.Descriptor, error)
 	// Manifest returns the bytes of a manifest, which are what d names.
 	Manifest(ctx context.Context, d oci.Descriptor) ([]byte, error)
-	// OpenBlob returns the bytes of a blob, which the caller closes.
+	// OpenBlob returns the bytes of a blob, which the caller closes. Read from their
+	// start to their end they are checked, and do not end well if they are others.
 	OpenBlob(ctx context.Context, d oci.Descriptor) (io.ReadSeekCloser, error)
 }
 
@@ -68,6 +69,11 @@ type Referrers interface {
 // earlier process stopped.
 type Puller interface {
 	PullBlob(ctx context.Context, d oci.Descriptor, to *cas.Store) error
+}
+
+// Unchecked is a Source that can open a blob for somebody who checks it anyway.
+type Unchecked interface {
+	OpenUnchecked(ctx context.Context, d oci.Descriptor) (io.ReadSeekCloser, error)
 }
 
 // Stored is a Target whose blobs are in a store.

@@ -33,6 +33,8 @@ var (
 	_ transfer.Target    = (*layout.Layout)(nil)
 	_ transfer.Named     = (*layout.Layout)(nil)
 	_ transfer.Stored    = (*layout.Layout)(nil)
+	_ transfer.Unchecked = (*layout.Layout)(nil)
+	_ transfer.Unchecked = (*archive.Reader)(nil)
 	_ transfer.Referrers = (*layout.Layout)(nil)
 	_ transfer.Source    = (*archive.Reader)(nil)
 	_ transfer.Target    = (*archive.Writer)(nil)
