@@ -139,6 +139,11 @@ func (r *Reader) Manifest(ctx context.Context, d oci.Descriptor) ([]byte, error)
 	return io.ReadAll(blob)
 }
 
+// Referrers returns the manifests that the archive lists and whose subject is d.
+func (r *Reader) Referrers(ctx context.Context, d digest.Digest) ([]oci.Descriptor, error) {
+	return layout.FindReferrers(ctx, r.entries, d, r.Manifest)
+}
+
 // OpenBlob returns the bytes of d. Read from their start to their end they are
 // checked. layout.ErrUnknown, digest.ErrMismatch.
 func (r *Reader) OpenBlob(ctx context.Context, d oci.Descriptor) (io.ReadSeekCloser, error) {

@@ -150,7 +150,8 @@ func (w *Writer) file(name string, v any) error {
 	return err
 }
 
-// list is what manifest.json has: the images, each with all its names.
+// list is what manifest.json has: the images, each with all its names that are full
+// references.
 func (w *Writer) list() []image {
 	images := []image{}
 	at := map[digest.Digest]int{}
@@ -166,7 +167,10 @@ func (w *Writer) list() []image {
 			at[d] = i
 			images = append(images, w.describe(d))
 		}
-		images[i].RepoTags = append(images[i].RepoTags, name)
+		// Docker takes no others.
+		if parsed, err := ref.ParseReference(name); err == nil && !parsed.Tag.IsZero() && parsed.Digest.IsZero() {
+			images[i].RepoTags = append(images[i].RepoTags, name)
+		}
 	}
 	return images
 }
@@ -211,16 +215,15 @@ func repositories(images []image) map[string]map[string]string {
 	all := map[string]map[string]string{}
 	for _, i := range images {
 		for _, name := range i.RepoTags {
-			parsed, err := ref.ParseReference(name)
-			if err != nil || parsed.Tag.IsZero() || len(i.Layers) == 0 {
+			if len(i.Layers) == 0 {
 				continue
 			}
-			tag, top := parsed.Tag.String(), i.Layers[len(i.Layers)-1]
-			parsed.Tag, parsed.Digest = ref.Tag{}, digest.Digest{}
-			if all[parsed.String()] == nil {
-				all[parsed.String()] = map[string]string{}
+			colon, top := strings.LastIndexByte(name, ':'), i.Layers[len(i.Layers)-1]
+			repository := name[:colon]
+			if all[repository] == nil {
+				all[repository] = map[string]string{}
 			}
-			all[parsed.String()][tag] = top[strings.LastIndexByte(top, '/')+1:]
+			all[repository][name[colon+1:]] = top[strings.LastIndexByte(top, '/')+1:]
 		}
 	}
 	return all

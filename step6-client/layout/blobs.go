@@ -125,13 +125,23 @@ func (l *Layout) PutManifest(ctx context.Context, d oci.Descriptor, raw []byte, 
 }
 
 // Referrers returns the manifests that index.json lists and whose subject is d.
-func (l *Layout) Referrers(ctx context.Context, d digest.Digest) (found []oci.Descriptor, err error) {
+func (l *Layout) Referrers(ctx context.Context, d digest.Digest) ([]oci.Descriptor, error) {
 	entries, err := l.Entries(ctx)
 	if err != nil {
 		return nil, err
 	}
+	return FindReferrers(ctx, entries, d, l.Manifest)
+}
+
+// FindReferrers returns those of the entries whose subject is d. What read does not
+// have, or cannot be read, refers to nothing.
+func FindReferrers(ctx context.Context, entries []Entry, d digest.Digest, read func(context.Context, oci.Descriptor) ([]byte, error)) (found []oci.Descriptor, err error) {
 	for _, e := range entries {
-		m, err := l.parsed(ctx, e.Descriptor)
+		raw, err := read(ctx, e.Descriptor)
+		if err != nil {
+			continue
+		}
+		m, err := manifest.Parse(e.Descriptor.MediaType, raw)
 		if err == nil && m.Subject != nil && m.Subject.Digest == d {
 			found = append(found, m.Referrer(e.Descriptor.Digest, e.Descriptor.Size))
 		}

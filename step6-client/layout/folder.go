@@ -26,9 +26,17 @@ type Folder struct {
 func (f *Folder) Close() error { return f.files.Close() }
 
 // OpenFolder opens the layout in a folder for reading. Others may be writing to it.
+// What a writer that died has left to be done is done first, where we may.
 func OpenFolder(ctx context.Context, path string) (*Folder, error) {
 	if err := refuseLinks(path); err != nil {
 		return nil, err
+	}
+	if unsettled, err := dir.Unsettled(path); err == nil && unsettled {
+		if files, err := dir.Open(path); err == nil {
+			if err := files.Close(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	files, err := dir.OpenReadOnly(path)
 	if err != nil {

@@ -3,6 +3,7 @@ package transfer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 
@@ -91,8 +92,8 @@ func (r *Repository) PutBlob(ctx context.Context, d oci.Descriptor, open func(of
 	return r.client.PushBlob(ctx, r.name, d, open, r.from...)
 }
 
-// PutManifest implements Target. A name that is the manifest's own digest adds
-// nothing.
+// PutManifest implements Target. A name that is a digest must be the manifest's own
+// (ErrDigest).
 func (r *Repository) PutManifest(ctx context.Context, d oci.Descriptor, raw []byte, name string) error {
 	m, err := manifest.Parse(d.MediaType, raw)
 	if err != nil {
@@ -104,8 +105,11 @@ func (r *Repository) PutManifest(ctx context.Context, d oci.Descriptor, raw []by
 		if err != nil {
 			return err
 		}
-		if tag, ok := reference.Tag(); ok {
+		switch tag, ok := reference.Tag(); {
+		case ok:
 			p.Tags = []ref.Tag{tag}
+		case reference != ref.ByDigest(d.Digest):
+			return fmt.Errorf("%w: %s cannot be called %s", ErrDigest, d.Digest, reference)
 		}
 	}
 	return r.client.PushManifest(ctx, r.name, p)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -35,6 +36,7 @@ var (
 	_ transfer.Stored    = (*layout.Layout)(nil)
 	_ transfer.Unchecked = (*layout.Layout)(nil)
 	_ transfer.Unchecked = (*archive.Reader)(nil)
+	_ transfer.Referrers = (*archive.Reader)(nil)
 	_ transfer.Referrers = (*layout.Layout)(nil)
 	_ transfer.Source    = (*archive.Reader)(nil)
 	_ transfer.Target    = (*archive.Writer)(nil)
@@ -229,23 +231,20 @@ func TestAllDirections(t *testing.T) {
 }
 
 func TestReferrers(t *testing.T) {
-	for _, way := range []string{"registry", "layout", "registry without referrers"} {
+	for _, way := range []string{"registry", "layout", "archive", "registry without referrers"} {
 		t.Run(way, func(t *testing.T) {
 			s := newSample(t)
 			registry := registrytest.New(t)
-			var middle interface {
-				transfer.Target
-				transfer.Source
-				transfer.Referrers
-			} = repository(t, registry.Host, "team/app")
+			r := repository(t, registry.Host, "team/app")
+			first := place{r, func() transfer.Source { return r }}
 			switch way {
-			case "layout":
-				middle = newLayout(t)
+			case "layout", "archive":
+				first = places[way](t)
 			case "registry without referrers":
 				registry.WithoutReferrers()
 			}
-			copyTo(t, middle, "v1", s, "app", transfer.Options{Referrers: true})
-			end := newLayout(t)
+			copyTo(t, first, "v1", s, "app", transfer.Options{Referrers: true})
+			middle, end := first.open(), newLayout(t)
 			copyTo(t, end, "localhost:5000/x/y:v2", middle, "v1", transfer.Options{Referrers: true})
 
 			for _, d := range []oci.Descriptor{s.index, s.referrer, s.second, s.signature} {
@@ -451,4 +450,52 @@ func TestManifestThatIsALayerToo(t *testing.T) {
 	put(t, s, oci.MediaTypeImageIndex, indexOf(odd, s.amd64), "both")
 	dst := newLayout(t)
 	whole(t, dst, copyTo(t, dst, "x", s, "both", transfer.Options{Parallel: 1}))
+}
+
+// Who asks for a digest gets that, and no name that says otherwise.
+func TestNameThatIsADigest(t *testing.T) {
+	s, dst := newSample(t), repository(t, registrytest.New(t).Host, "x")
+	copyTo(t, dst, s.amd64.Digest.String(), s, s.amd64.Digest.String(), transfer.Options{})
+	if _, err := transfer.Copy(t.Context(), dst, s.amd64.Digest.String(), s, s.arm64.Digest.String(), transfer.Options{}); !errors.Is(err, transfer.ErrDigest) {
+		t.Errorf("%v", err)
+	}
+}
+
+// What came of a pull that was stopped is not asked for again.
+func TestPullGoesOn(t *testing.T) {
+	registry, s, b := registrytest.New(t), newSample(t), mem.New()
+	large := putBlob(t, s, oci.MediaTypeImageLayer, strings.Repeat("x", 40<<20))
+	put(t, s, oci.MediaTypeImageManifest, oci.Manifest{SchemaVersion: 2, Config: putBlob(t, s, oci.MediaTypeImageConfig, "{}"), Layers: []oci.Descriptor{large}}, "large")
+	copyTo(t, repository(t, registry.Host, "app"), "v1", s, "large", transfer.Options{})
+	dst, err := layout.Create(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	c, err := client.New(registry.Host, client.Options{Ranges: 1, Progress: func(d digest.Digest, done, size int64) {
+		if d == large.Digest && done > size/2 {
+			stop()
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := transfer.Copy(ctx, dst, "x", transfer.NewRepository(c, ref.MustName("app")), "v1", transfer.Options{}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("stopped: %v", err)
+	}
+	first := int64(-1)
+	again, err := client.New(registry.Host, client.Options{Ranges: 1, Progress: func(d digest.Digest, done, _ int64) {
+		if d == large.Digest && first < 0 {
+			first = done
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	whole(t, dst, copyTo(t, dst, "x", transfer.NewRepository(again, ref.MustName("app")), "v1", transfer.Options{}))
+	if first <= large.Size/2 {
+		t.Errorf("it began again at byte %d of %d", first, large.Size)
+	}
 }
