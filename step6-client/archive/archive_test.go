@@ -252,7 +252,7 @@ func TestFiles(t *testing.T) {
 func TestBomb(t *testing.T) {
 	var bomb bytes.Buffer
 	w := gzip.NewWriter(&bomb)
-	if _, err := io.CopyN(w, zeros{}, 256<<20); err != nil {
+	if _, err := io.CopyN(w, zeros{}, 64<<20); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
