@@ -206,6 +206,7 @@ func TestHostileArchives(t *testing.T) {
 		{"a layer that is not there", tarOf(t, replace("cc/layer.tar")...)},
 		{"a config outside", tarOf(t, manifest(`[{"Config":"../../etc/passwd","Layers":[]}]`)...)},
 		{"a name that is none", tarOf(t, manifest(`[{"Config":"config.json","RepoTags":["../x"],"Layers":["aa/layer.tar","bb/layer.tar","cc/layer.tar"]}]`)...)},
+		{"a list that is huge", tarOf(t, manifest("["+strings.Repeat(" ", 17<<20)+"]")...)},
 		{"a list that is none", tarOf(t, manifest(`{}`)...)},
 	} {
 		if _, err := open(row.raw); !errors.Is(err, archive.ErrInvalid) {

@@ -74,6 +74,10 @@ func TestWriter(t *testing.T) {
 	amd64.Platform, arm64.Platform = &oci.Platform{OS: "linux", Architecture: "amd64"}, &oci.Platform{OS: "linux", Architecture: "arm64"}
 	index := put(t, w, oci.MediaTypeImageIndex, oci.Index{SchemaVersion: 2, Manifests: []oci.Descriptor{amd64, arm64}}, "localhost:5000/app:1")
 	put(t, w, oci.MediaTypeImageManifest, oci.Manifest{SchemaVersion: 2, Config: putBlob(t, w, "application/x", "{}")}, "artifact")
+	// Docker could not load an image that lacks a layer, nor one without a tag.
+	foreign := describe(oci.MediaTypeDockerForeignLayer, "foreign")
+	put(t, w, oci.MediaTypeDockerManifest, oci.Manifest{SchemaVersion: 2, MediaType: oci.MediaTypeDockerManifest, Config: putBlob(t, w, oci.MediaTypeDockerConfig, "{}"), Layers: []oci.Descriptor{foreign}}, "windows:1")
+	put(t, w, oci.MediaTypeImageIndex, oci.Index{SchemaVersion: 2, Manifests: []oci.Descriptor{amd64, arm64}}, "latest")
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}

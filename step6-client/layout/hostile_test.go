@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/oci"
@@ -231,4 +232,94 @@ func FuzzParseIndex(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A root that is itself a link was asked for, so it is followed; of what lies beside
+// the layout nothing is.
+func TestRoots(t *testing.T) {
+	root, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(root, link); err != nil {
+		t.Fatal(err)
+	}
+	f, err := layout.CreateFolder(t.Context(), link, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image(t, f.Layout, "x", nil, "layer")
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{root, link, link + "/"} {
+		f, err := layout.OpenFolder(t.Context(), path)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if _, err := f.Resolve(t.Context(), "x"); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(root, "blobs")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(t.TempDir(), filepath.Join(root, "blobs")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := layout.OpenFolder(t.Context(), link); !errors.Is(err, layout.ErrOdd) {
+		t.Errorf("a link in it: %v", err)
+	}
+	if _, err := layout.OpenFolder(t.Context(), filepath.Join(root, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what is not there: %v", err)
+	}
+}
+
+type readSeeker struct{ *strings.Reader }
+
+func (readSeeker) Close() error { return nil }
+
+func TestVerified(t *testing.T) {
+	right := describe("", []byte("content"))
+	for _, row := range []struct {
+		text string
+		d    oci.Descriptor
+		want error
+	}{
+		{"content", right, nil},
+		{"content and more", right, nil},
+		{"cONTENT", right, digest.ErrMismatch},
+		{"cont", right, io.ErrUnexpectedEOF},
+		{"", describe("", nil), nil},
+		{"", oci.Descriptor{Digest: right.Digest}, digest.ErrMismatch},
+	} {
+		for _, r := range []io.Reader{
+			layout.Verified(readSeeker{strings.NewReader(row.text)}, row.d),
+			iotest.OneByteReader(layout.Verified(readSeeker{strings.NewReader(row.text)}, row.d)),
+		} {
+			raw, err := io.ReadAll(r)
+			if !errors.Is(err, row.want) || err == nil && int64(len(raw)) != row.d.Size {
+				t.Errorf("%q for %d bytes: %q, %v", row.text, row.d.Size, raw, err)
+			}
+			if err != nil && int64(len(raw)) == row.d.Size && row.d.Size > 0 {
+				t.Errorf("%q came whole", row.text)
+			}
+		}
+	}
+	// From the middle on nothing can be said, and from the start again everything.
+	v := layout.Verified(readSeeker{strings.NewReader("cONTENT")}, right)
+	if _, err := v.Seek(4, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err := io.ReadAll(v); err != nil || string(raw) != "ENT" {
+		t.Errorf("%q, %v", raw, err)
+	}
+	for range 2 {
+		if _, err := v.Seek(0, io.SeekStart); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(v, make([]byte, 3)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := io.ReadAll(v); !errors.Is(err, digest.ErrMismatch) {
+		t.Errorf("from the start again: %v", err)
+	}
 }

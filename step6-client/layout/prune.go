@@ -140,7 +140,11 @@ func (w *walker) manifest(ctx context.Context, d oci.Descriptor, depth int) erro
 	case !IsManifest(d.MediaType) && !w.lenient:
 		return w.leaf(d)
 	}
-	m, err := w.layout.parsed(ctx, d)
+	said := d
+	if !IsManifest(d.MediaType) {
+		said.MediaType = "" // what it is shows by its fields
+	}
+	m, err := w.layout.parsed(ctx, said)
 	switch {
 	case err == nil:
 	case !IsManifest(d.MediaType), w.lenient && errors.Is(err, ErrUnknown):

@@ -96,10 +96,14 @@ func TestPruneMissesNothing(t *testing.T) {
 	config := putBlob(t, l, "{}")
 	put(t, l, oci.MediaTypeImageManifest, oci.Manifest{SchemaVersion: 2, Config: config, Layers: []oci.Descriptor{asLayer}}, "first")
 	index := put(t, l, oci.MediaTypeImageIndex, oci.Index{SchemaVersion: 2, Manifests: []oci.Descriptor{child}}, "second")
+	hidden := image(t, l, "", nil, "hidden layer")
+	hidden.MediaType = "application/vnd.example.image+json"
+	put(t, l, oci.MediaTypeImageIndex, oci.Index{SchemaVersion: 2, Manifests: []oci.Descriptor{hidden}}, "third")
 	if _, err := l.Prune(ctx, later); err != nil {
 		t.Fatal(err)
 	}
 	if has, err := l.HasTree(ctx, index); err != nil || !has {
 		t.Errorf("second is not whole: %v", err)
 	}
+	readAll(t, l, describe("text/plain", []byte("hidden layer")))
 }

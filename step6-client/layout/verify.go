@@ -11,11 +11,12 @@ import (
 // bytes that would complete it come with digest.ErrMismatch in their place if it is
 // not; what follows d.Size bytes is not looked at.
 func Verified(r io.ReadSeekCloser, d oci.Descriptor) io.ReadSeekCloser {
-	return &verified{r: r, size: d.Size, check: digest.NewVerifier(d.Digest)}
+	return &verified{r: r, digest: d.Digest, size: d.Size, check: digest.NewVerifier(d.Digest)}
 }
 
 type verified struct {
 	r           io.ReadSeekCloser
+	digest      digest.Digest
 	size        int64
 	at, checked int64 // where the next Read is; how many bytes from the start check has seen
 	check       *digest.Verifier
@@ -56,10 +57,13 @@ func (v *verified) Read(p []byte) (int, error) {
 // Seek implements io.Seeker.
 func (v *verified) Seek(offset int64, whence int) (int64, error) {
 	at, err := v.r.Seek(offset, whence)
-	if err == nil {
-		v.at = at
+	if err != nil {
+		return at, err
 	}
-	return at, err
+	if v.at = at; at == 0 {
+		v.check, v.checked, v.bad = digest.NewVerifier(v.digest), 0, nil
+	}
+	return at, nil
 }
 
 // Close implements io.Closer.

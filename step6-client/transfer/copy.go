@@ -61,7 +61,6 @@ type copier struct {
 	dst    Target
 	opts   Options
 	blobs  chan struct{} // a place for each that may be under way
-	images chan struct{} // likewise for manifests that are held in memory
 	cancel context.CancelFunc
 
 	// root gets its name when it is stored, if it must be stored.
@@ -95,8 +94,7 @@ func newCopier(dst Target, src Source, opts Options, cancel context.CancelFunc) 
 	}
 	return &copier{
 		src: src, dst: mounting(dst, src), opts: opts, cancel: cancel,
-		blobs: make(chan struct{}, opts.Parallel), images: make(chan struct{}, opts.Parallel),
-		tasks: map[node]*task{},
+		blobs: make(chan struct{}, opts.Parallel), tasks: map[node]*task{},
 	}
 }
 
@@ -160,13 +158,6 @@ func (c *copier) tree(ctx context.Context, d oci.Descriptor, depth int) error {
 		return c.fail(fmt.Errorf("%w: manifest %s has %d bytes", ErrTooMuch, d.Digest, d.Size))
 	}
 	return c.once(ctx, d, func() error {
-		if !oci.IsIndex(d.MediaType) {
-			// An index is read while nothing else is; of images there may be many.
-			if err := enter(ctx, c.images); err != nil {
-				return err
-			}
-			defer leave(c.images)
-		}
 		has, err := c.dst.HasTree(ctx, d)
 		if err != nil {
 			return err

@@ -184,3 +184,30 @@ func TestFirstFailure(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// stuck hangs until it is told to stop, but for one blob, which fails.
+type stuck struct {
+	accepting
+	fails digest.Digest
+}
+
+var errBroken = errors.New("broken")
+
+func (s *stuck) PutBlob(ctx context.Context, d oci.Descriptor, _ func(int64) (io.ReadCloser, error)) error {
+	if d.Digest == s.fails {
+		return errBroken
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// One failure ends what else is under way, and is what is told.
+func TestFailureEndsTheRest(t *testing.T) {
+	s := newSample(t)
+	for _, text := range []string{"shared", "of amd64", "of arm64"} {
+		dst := &stuck{fails: describe("", []byte(text)).Digest}
+		if _, err := transfer.Copy(t.Context(), dst, "x", s, "app", transfer.Options{Parallel: 100}); !errors.Is(err, errBroken) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

@@ -76,6 +76,18 @@ func TestSelect(t *testing.T) {
 			t.Errorf("%s for s390x: %v", name, err)
 		}
 	}
+	// The nearest version is taken, wherever it stands.
+	v6, v7 := entry(s.amd64, &oci.Platform{OS: "linux", Architecture: "arm", Variant: "v6"}), entry(s.arm64, &oci.Platform{OS: "linux", Architecture: "arm", Variant: "v7"})
+	for _, list := range [][]oci.Descriptor{{v6, v7}, {v7, v6}} {
+		d := put(t, s, oci.MediaTypeImageIndex, indexOf(list...), "")
+		if got, err := transfer.Select(t.Context(), s, d, platform("linux/arm/v7", "")); err != nil || got.Digest != v7.Digest {
+			t.Errorf("v7 of two: %s, %v", got.Digest, err)
+		}
+	}
+	silent := put(t, s, oci.MediaTypeImageManifest, oci.Manifest{SchemaVersion: 2, Config: putBlob(t, s, oci.MediaTypeImageConfig, "{}")}, "")
+	if got, err := transfer.Select(t.Context(), s, silent, s390x); err != nil || got.Digest != silent.Digest {
+		t.Errorf("an image that does not say: %s, %v", got.Digest, err)
+	}
 	// What is no image runs nowhere, and is for all.
 	artifact := put(t, s, oci.MediaTypeImageManifest, oci.Manifest{SchemaVersion: 2, Config: putBlob(t, s, oci.MediaTypeEmptyJSON, "{}")}, "")
 	if got, err := transfer.Select(t.Context(), s, artifact, s390x); err != nil || got.Digest != artifact.Digest {

@@ -499,3 +499,59 @@ func TestPullGoesOn(t *testing.T) {
 		t.Errorf("it began again at byte %d of %d", first, large.Size)
 	}
 }
+
+// What refers to an image may have been made after the image was copied.
+func TestReferrersOfWhatIsThere(t *testing.T) {
+	for name, make := range places {
+		if name == "archive" {
+			continue // nothing is there before
+		}
+		s, dst := newSample(t), make(t)
+		copyTo(t, dst, "v1", s, "app", transfer.Options{})
+		copyTo(t, dst, "v1", s, s.index.Digest.String(), transfer.Options{Referrers: true})
+		whole(t, dst.open(), s.referrer)
+		whole(t, dst.open(), s.signature)
+	}
+}
+
+// Another registry is not told what repositories there are here.
+func TestNoMountsElsewhere(t *testing.T) {
+	first, second, s := registrytest.New(t), registrytest.New(t), newSample(t)
+	src := repository(t, first.Host, "secret/app")
+	copyTo(t, src, "v1", s, "app", transfer.Options{})
+	copyTo(t, repository(t, second.Host, "app"), "v1", src, "v1", transfer.Options{})
+	for _, asked := range second.Requests() {
+		if strings.Contains(asked, "secret") {
+			t.Errorf("%s", asked)
+		}
+	}
+}
+
+// fussy reads a blob from its middle on, as a target does that has the rest.
+type fussy struct {
+	transfer.Target
+	got map[digest.Digest]string
+}
+
+func (f *fussy) PutBlob(_ context.Context, d oci.Descriptor, open func(int64) (io.ReadCloser, error)) error {
+	r, err := open(d.Size / 2)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	raw, err := io.ReadAll(r)
+	f.got[d.Digest] = string(raw)
+	return err
+}
+
+func TestOffsets(t *testing.T) {
+	s := newSample(t)
+	for name, make := range places {
+		middle, dst := make(t), &fussy{newLayout(t), map[digest.Digest]string{}}
+		copyTo(t, middle, "v1", s, "app", transfer.Options{})
+		copyTo(t, dst, "x", middle.open(), "v1", transfer.Options{Parallel: 1})
+		if got := dst.got[describe("", []byte("of amd64")).Digest]; got != "md64" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
