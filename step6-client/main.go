@@ -131,7 +131,7 @@ func (p *program) flags() (*flag.FlagSet, error) {
 		flags.PrintDefaults()
 	}
 	flags.StringVar(&p.store, "store", filepath.Join(filepath.Dir(kept), "images"), "`folder` of the local store")
-	flags.BoolVar(&p.plainHTTP, "plain-http", false, "speak http to registries; to those on this machine it is so anyway")
+	flags.BoolVar(&p.plainHTTP, "plain-http", false, "speak http to registries; to those on this machine it is so unless a certificate is spoken of")
 	flags.StringVar(&p.ca, "ca", "", "PEM `file` of certificates to trust besides the system's")
 	flags.BoolVar(&p.skipVerify, "insecure-skip-verify", false, "take any certificate")
 	flags.StringVar(&p.platform, "platform", "", "`os/architecture[/variant]` of the image to take, or all; pull takes this machine's unless told")

@@ -3,8 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -196,4 +201,44 @@ func TestDefaultStore(t *testing.T) {
 	if entries, err := os.ReadDir(m.home); err != nil || len(entries) > 0 {
 		t.Errorf("asking for help made %v, %v", entries, err)
 	}
+}
+
+func TestCertificates(t *testing.T) {
+	m := newMachine(t)
+	m.image(filepath.Join(m.home, "made"), "x")
+	server := httptest.NewTLSServer(registrytest.Handler(t))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	defer server.Close()
+	ca := filepath.Join(m.home, "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(ca, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	app := server.Listener.Addr().String() + "/app:v1"
+	m.do(0, "copy", "oci:"+m.home+"/made:x", app, "--ca", ca)
+	m.do(0, "digest", app, "--insecure-skip-verify")
+	m.do(1, "digest", app)
+	m.do(1, "digest", app, "--plain-http")
+	m.do(2, "digest", app, "--plain-http", "--ca", ca)
+}
+
+func TestDenied(t *testing.T) {
+	m := newMachine(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		if user == "me" && password == "known" {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		w.Header().Set("WWW-Authenticate", `Basic realm="r"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer server.Close()
+	host := server.Listener.Addr().String()
+	m.do(4, "pull", host+"/app")
+	config := `{"auths":{"` + host + `":{"auth":"` + base64.StdEncoding.EncodeToString([]byte("me:known")) + `"}}}`
+	if err := os.WriteFile(filepath.Join(m.home, "config.json"), []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m.do(3, "pull", host+"/app")
 }

@@ -69,8 +69,13 @@ func (p *program) registry(text string) (*registryPlace, error) {
 		return nil, fmt.Errorf("%q: %w", text, err)
 	}
 	opts := client.Options{Options: wire.Options{CAFile: p.ca, SkipVerify: p.skipVerify}}
-	if p.plainHTTP {
+	switch secured := p.ca != "" || p.skipVerify; {
+	case p.plainHTTP && secured:
+		return nil, fmt.Errorf("%w: --plain-http has no certificates to look at", errUsage)
+	case p.plainHTTP:
 		opts.Scheme = "http"
+	case secured:
+		opts.Scheme = "https" // on this machine too
 	}
 	if opts.Credentials, err = credential.Default(); err != nil {
 		return nil, err

@@ -36,6 +36,14 @@ type Registry struct {
 // New starts one.
 func New(t *testing.T) *Registry {
 	t.Helper()
+	r := &Registry{}
+	r.Host = serve(t, r.watch(Handler(t)))
+	return r
+}
+
+// Handler is one that others serve.
+func Handler(t *testing.T) http.Handler {
+	t.Helper()
 	b := mem.New()
 	store := cas.New(b, cas.Distribution)
 	repos := repo.New(b, repo.CASBlobs{Store: store}, repo.Options{})
@@ -53,9 +61,7 @@ func New(t *testing.T) *Registry {
 	repohttp.RegisterPush(mux, repos, manifest.MaxSize)
 	repohttp.RegisterDelete(mux, repos)
 	repohttp.RegisterLists(mux, repos, repos, repos)
-	r := &Registry{}
-	r.Host = serve(t, r.watch(mux))
-	return r
+	return mux
 }
 
 func serve(t *testing.T, h http.Handler) (host string) {
