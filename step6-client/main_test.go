@@ -156,6 +156,8 @@ func TestExitCodes(t *testing.T) {
 	} {
 		m.do(row.code, row.args...)
 	}
+	m.image(filepath.Join(m.home, "made"), "y")
+	m.do(2, "copy", "oci:"+m.home+"/made", "oci:"+m.home+"/out:z")
 	// What failed left no file.
 	m.do(3, "copy", r.Host+"/app:v2", "docker-archive:"+m.home+"/out.tar")
 	if left, err := filepath.Glob(m.home + "/*.tar*"); err != nil || len(left) > 0 {

@@ -123,7 +123,10 @@ func (p *program) openSource(ctx context.Context, text string) (source, func() e
 			return source{}, nil, fmt.Errorf("%s: %w", path, err)
 		}
 		entries, err := f.Entries(ctx)
-		return source{f, name, nameOf(name, entries)}, f.Close, err
+		if err != nil {
+			return source{}, nil, errors.Join(err, f.Close())
+		}
+		return chosen(f, name, entries, f.Close)
 	}
 	open := func() (*archive.File, error) { return archive.OpenFile(path) }
 	if path == "-" {
@@ -133,16 +136,38 @@ func (p *program) openSource(ctx context.Context, text string) (source, func() e
 	if err != nil {
 		return source{}, nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return source{f, name, nameOf(name, f.Entries())}, f.Close, nil
+	return chosen(f, name, f.Entries(), f.Close)
 }
 
-// nameOf is what an image is called that was asked for as name: where that is "", what
-// the only one is called.
-func nameOf(name string, entries []layout.Entry) string {
-	if name == "" && len(entries) == 1 {
-		return entries[0].Name
+// chosen is the image of that name in a place, or the only one where that is "".
+func chosen(from transfer.Source, name string, entries []layout.Entry, end func() error) (source, func() error, error) {
+	if err := oneOf(name, entries); err != nil {
+		return source{}, nil, errors.Join(err, end())
 	}
-	return name
+	full := name
+	if name == "" && len(entries) == 1 {
+		full = entries[0].Name
+	}
+	return source{from, name, full}, end, nil
+}
+
+// oneOf says what there is to choose from where nothing was chosen.
+func oneOf(name string, entries []layout.Entry) error {
+	const most = 10
+	if name != "" || len(entries) < 2 {
+		return nil
+	}
+	var names []string
+	for _, e := range entries[:min(most, len(entries))] {
+		if e.Name == "" {
+			e.Name = e.Descriptor.Digest.String()
+		}
+		names = append(names, e.Name)
+	}
+	if len(entries) > most {
+		names = append(names, "…")
+	}
+	return fmt.Errorf("%w: %w; add the name of one of them behind a colon: %s", errUsage, layout.ErrAmbiguous, strings.Join(names, " "))
 }
 
 // openTarget opens what a command names second. finish ends it, with or without

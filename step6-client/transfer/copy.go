@@ -11,6 +11,7 @@ import (
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/oci"
 	"shibafu.dev/step5-manifest/manifest"
+	"shibafu.dev/step6-client/layout"
 )
 
 const (
@@ -120,7 +121,7 @@ func (c *copier) fail(err error) error {
 
 // once calls do for the first who comes to d; those who come later wait for that.
 func (c *copier) once(ctx context.Context, d oci.Descriptor, do func() error) error {
-	n := node{d.Digest, isManifest(d.MediaType)}
+	n := node{d.Digest, layout.IsManifest(d.MediaType)}
 	c.mu.Lock()
 	t, ok := c.tasks[n]
 	if !ok {
@@ -148,7 +149,7 @@ func (c *copier) once(ctx context.Context, d oci.Descriptor, do func() error) er
 
 // tree copies a manifest with all that it leads to.
 func (c *copier) tree(ctx context.Context, d oci.Descriptor, depth int) error {
-	if !isManifest(d.MediaType) {
+	if !layout.IsManifest(d.MediaType) { // an index may list anything
 		return c.blob(ctx, d)
 	}
 	if depth == maxDepth {
@@ -289,9 +290,3 @@ func enter(ctx context.Context, places chan struct{}) error {
 }
 
 func leave(places chan struct{}) { <-places }
-
-// isManifest tells whether a type is that of a document with descriptors. An index
-// may list anything else, which then is a blob.
-func isManifest(mediaType string) bool {
-	return oci.IsManifest(mediaType) || oci.IsIndex(mediaType) || mediaType == oci.MediaTypeArtifactManifest
-}

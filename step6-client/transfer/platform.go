@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"shibafu.dev/step1-spec-notes/oci"
+	"shibafu.dev/step6-client/layout"
 )
 
 // Host is the platform of this machine; containers run Linux.
@@ -35,7 +36,7 @@ func (c *copier) choose(ctx context.Context, root oci.Descriptor, want oci.Platf
 	}
 	best, rank := -1, 0
 	for i, d := range m.Manifests {
-		if d.Platform == nil || !isManifest(d.MediaType) {
+		if d.Platform == nil || !layout.IsManifest(d.MediaType) {
 			continue
 		}
 		if r := Match(want, *d.Platform); r > rank {
@@ -52,7 +53,7 @@ func (c *copier) choose(ctx context.Context, root oci.Descriptor, want oci.Platf
 	}
 	// An index of one image need not say what that is for, and one of indexes does not.
 	for _, d := range m.Manifests {
-		if d.Platform != nil || !isManifest(d.MediaType) {
+		if d.Platform != nil || !layout.IsManifest(d.MediaType) {
 			continue
 		}
 		if found, err := c.choose(ctx, d, want, depth+1); err == nil || ctx.Err() != nil {
