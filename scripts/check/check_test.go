@@ -99,7 +99,8 @@ func TestStandardLibraryOnly(t *testing.T) {
 // What a package does is its domain, and how that is said over HTTP is that of
 // the package beside it.
 func TestDomainPackagesKnowNoHTTP(t *testing.T) {
-	domain := []string{"digest", "ref", "oci", "bucket", "bucket/dir", "bucket/mem", "cas", "upload", "manifest", "repo", "credential", "journal", "layout", "archive", "transfer"}
+	domain := []string{"digest", "ref", "oci", "bucket", "bucket/dir", "bucket/dir/journal", "bucket/mem", "cas", "upload",
+		"manifest", "repo", "layer", "credential", "journal", "layout", "archive", "transfer"}
 	found := 0
 	for _, p := range packages(t) {
 		_, name, _ := strings.Cut(strings.TrimPrefix(p.path, "shibafu.dev/"), "/")

@@ -13,8 +13,9 @@ import (
 	"shibafu.dev/step2-cas/bucket/dir"
 )
 
-// ErrLink says that a layout holds a symbolic link where it would lead out of it.
-var ErrLink = errors.New("layout: symbolic link")
+// ErrOdd says that a layout holds a symbolic link, or what is neither file nor folder,
+// where it would be followed.
+var ErrOdd = errors.New("layout: neither file nor folder")
 
 // Folder is a layout in a folder of the disk.
 type Folder struct {
@@ -28,7 +29,7 @@ func (f *Folder) Close() error { return f.files.Close() }
 // OpenFolder opens the layout in a folder for reading. Others may be writing to it.
 // What a writer that died has left to be done is done first, where we may.
 func OpenFolder(ctx context.Context, path string) (*Folder, error) {
-	if err := refuseLinks(path); err != nil {
+	if err := refuseOdd(path); err != nil {
 		return nil, err
 	}
 	if unsettled, err := dir.Unsettled(path); err == nil && unsettled {
@@ -55,7 +56,7 @@ func CreateFolder(ctx context.Context, path string, waiting func(error)) (*Folde
 	if err := refuseOther(path); err != nil {
 		return nil, err
 	}
-	if err := refuseLinks(path); err != nil {
+	if err := refuseOdd(path); err != nil {
 		return nil, err
 	}
 	files, err := lock(ctx, path, waiting)
@@ -109,21 +110,34 @@ func refuseOther(path string) error {
 	return nil
 }
 
-// refuseLinks looks for links in a layout, which may have come from anywhere: a
-// folder in it that is a link would have us write, or delete, what is elsewhere. In
-// the place of a blob a link does no harm, as the bucket takes it for nothing, so
-// the many files there are passed over; but not where a process died, as what it
-// left to be done may name any path.
-func refuseLinks(root string) error {
-	unsettled, err := dir.Unsettled(root)
+// refuseOdd looks for links in a layout, which may have come from anywhere: a folder in
+// it that is a link would have us write, or delete, what is elsewhere. In the place of
+// a blob a link does no harm, as the bucket takes it for nothing, so the many files
+// there are passed over; but not where a process died, as what it left to be done may
+// name any path.
+func refuseOdd(root string) error {
+	root, err := filepath.EvalSymlinks(root) // it is what was asked for, so it may be a link
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
-	root = filepath.Clean(root)
+	if err := walk(root, false); err != nil {
+		return err
+	}
+	unsettled, err := dir.Unsettled(root)
+	if err != nil || !unsettled {
+		return err
+	}
+	return walk(root, true)
+}
+
+// walk returns ErrOdd for what is neither file nor folder: anywhere, or but for what
+// is in the place of a blob.
+func walk(root string, blobs bool) error {
 	return filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
 		relative := strings.TrimPrefix(strings.TrimPrefix(path, root), "/")
-		depth := strings.Count(relative, "/")
-		isBlobs := strings.HasPrefix(relative, "blobs/")
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // it went away, or is not there yet
 			return nil
@@ -131,11 +145,9 @@ func refuseLinks(root string) error {
 			return err
 		case relative == "":
 			return nil
-		case e.Type()&fs.ModeSymlink != 0 && (!isBlobs || depth < 2):
-			return fmt.Errorf("%w: %s", ErrLink, path)
-		case e.Type()&fs.ModeSymlink != 0 && unsettled:
-			return fmt.Errorf("%w: %s, in a folder whose last writer died", ErrLink, path)
-		case e.IsDir() && isBlobs && depth == 1 && !unsettled:
+		case !e.IsDir() && !e.Type().IsRegular():
+			return fmt.Errorf("%w: %s", ErrOdd, path)
+		case e.IsDir() && strings.HasPrefix(relative, "blobs/") && !blobs:
 			return fs.SkipDir
 		}
 		return nil
