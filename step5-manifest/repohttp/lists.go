@@ -65,7 +65,7 @@ func listTags(w http.ResponseWriter, r *http.Request, tags Tags) error {
 	if err != nil {
 		return reason(err)
 	}
-	if more && n > 0 {
+	if more && len(page) > 0 {
 		linkNext(w, r, n, page[len(page)-1])
 	}
 	return api.WriteJSON(w, "application/json", struct {
@@ -84,7 +84,7 @@ func listCatalog(w http.ResponseWriter, r *http.Request, catalog Catalog) error 
 	if err != nil {
 		return reason(err)
 	}
-	if more && n > 0 {
+	if more && len(page) > 0 {
 		linkNext(w, r, n, page[len(page)-1])
 	}
 	return api.WriteJSON(w, "application/json", struct {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"shibafu.dev/step2-cas/bucket"
@@ -217,7 +218,10 @@ func TestOnlyFilesAreObjects(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", b.path("link")); err != nil {
 		t.Fatal(err)
 	}
-	for _, key := range []string{"folder", "link"} {
+	if err := syscall.Mkfifo(b.path("pipe"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"folder", "link", "pipe"} {
 		if _, err := b.Stat(t.Context(), key); !errors.Is(err, bucket.ErrNotExist) {
 			t.Errorf("Stat(%q): %v", key, err)
 		}

@@ -34,7 +34,7 @@ func (b *Bucket) Open(ctx context.Context, key string) (bucket.Object, error) {
 }
 
 func (b *Bucket) open(key string) (*object, error) {
-	f, err := os.OpenFile(b.path(key), os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(b.path(key), os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) // a pipe must not keep us waiting
 	if err != nil {
 		if missing(err) || errors.Is(err, syscall.ELOOP) { // a symbolic link is no object
 			return nil, bucket.ErrNotExist
