@@ -7,21 +7,14 @@ import (
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"syscall"
 
 	"shibafu.dev/step2-cas/bucket"
 )
 
-const (
-	// bufferSize is how much is taken from the network at a time.
-	bufferSize = 256 << 10
-	// writeBackEvery is after how many bytes the kernel is asked to start writing
-	// them to the disk, so that the sync at the end has little left to do.
-	writeBackEvery = 8 << 20
-)
-
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
+// writeBackEvery is after how many bytes the kernel is asked to start writing them to
+// the disk, so that the sync at the end has little left to do.
+const writeBackEvery = 8 << 20
 
 // Append implements bucket.Upload.
 func (u *upload) Append(ctx context.Context, offset int64, r io.Reader) (int64, error) {
@@ -36,18 +29,19 @@ func (u *upload) Append(ctx context.Context, offset int64, r io.Reader) (int64, 
 			return 0, err
 		}
 	}
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
+	buf := newBuffer()
+	defer buf.release()
 	var total int64
 	for {
-		n, readErr := r.Read(buf[:])
+		n, readErr := r.Read(buf.bytes())
 		if n > 0 {
-			written, err := u.write(buf[:n])
+			written, err := u.write(buf.bytes()[:n])
 			total += int64(written)
 			if err != nil {
 				return total, err
 			}
 		}
+		buf.filled(n)
 		if readErr == io.EOF {
 			return total, nil
 		}
