@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,52 +35,64 @@ func (b *bench) each(kinds []kind, f func(p *process) (result, error)) (map[kind
 
 var registries = []kind{ours, distribution, debian, crane}
 
-// beside measures GETs of path on registries, and on a bare handler that serves
-// the same bytes. The best of three counts: the machine is not ours alone.
+// beside measures GETs on registries, and on a bare handler that serves the same
+// bytes. Ours and the bare one take turns, and of each the best counts: the machine is
+// not ours alone, and is not the same from one second to the next.
 func (b *bench) beside(n int, setup func(p *process) (path string, body []byte, err error)) (map[kind]result, error) {
+	const turns = 5
 	best := map[kind]result{}
-	var body []byte
-	var barePath string
-	for _, k := range append(registries, bare) {
-		var p *process
-		var err error
-		path := barePath
-		if k == bare {
-			file := filepath.Join(b.work, "body")
-			if err := os.WriteFile(file, body, 0o644); err != nil {
-				return nil, err
-			}
-			p, err = b.launch(bare, b.work, file)
-		} else {
-			p, err = b.launch(k, "")
+	get := func(p *process, path string, n int) error {
+		r, err := p.measure(n, func() error { return p.get(path, n, 16) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.kind, err)
 		}
+		if old, ok := best[p.kind]; !ok || r.cpu < old.cpu {
+			best[p.kind] = r
+		}
+		return nil
+	}
+	var mine *process
+	var minePath string
+	for _, k := range registries {
+		p, err := b.launch(k, "")
 		if err != nil {
 			return nil, err
 		}
-		if k != bare {
-			if path, body, err = setup(p); err != nil {
-				p.stop()
-				return nil, fmt.Errorf("%s: %w", k, err)
+		defer p.stop()
+		path, body, err := setup(p)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", k, err)
+		}
+		if k == ours {
+			mine, minePath = p, path
+			if err := os.WriteFile(filepath.Join(b.work, "body"), body, 0o644); err != nil {
+				return nil, err
 			}
-			barePath = path
+			continue
 		}
 		n := n
 		if k == distribution || k == debian {
 			n /= 20 // or they take all the time there is
 		}
 		for range 3 {
-			r, err := p.measure(n, func() error { return p.get(path, n, 16) })
-			if err != nil {
-				p.stop()
-				return nil, fmt.Errorf("%s: %w", k, err)
-			}
-			if old, ok := best[k]; !ok || r.cpu < old.cpu {
-				best[k] = r
+			if err := get(p, path, n); err != nil {
+				return nil, err
 			}
 		}
-		p.stop()
 		best[k].print()
 	}
+	handler, err := b.launch(bare, b.work, filepath.Join(b.work, "body"))
+	if err != nil {
+		return nil, err
+	}
+	defer handler.stop()
+	for range turns {
+		if err := errors.Join(get(mine, minePath, n), get(handler, minePath, n)); err != nil {
+			return nil, err
+		}
+	}
+	best[ours].print()
+	best[bare].print()
 	return best, nil
 }
 
