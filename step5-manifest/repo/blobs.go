@@ -14,7 +14,7 @@ import (
 // OpenBlob returns a blob of the repository, which the caller closes.
 // ErrBlobUnknown, ErrNameUnknown.
 func (s *Store) OpenBlob(ctx context.Context, name ref.Name, d digest.Digest) (bucket.Object, error) {
-	if err := s.linked(ctx, name, d); err != nil {
+	if err := s.knownLink(ctx, name, d); err != nil {
 		return nil, s.blobUnknown(ctx, name, err)
 	}
 	o, err := s.blobs.Open(ctx, d)
@@ -35,6 +35,27 @@ func (s *Store) statBlob(ctx context.Context, name ref.Name, d digest.Digest) (i
 	}
 	info, err := s.blobs.Stat(ctx, d)
 	return info.Size, err
+}
+
+// blobID is a blob of a repository.
+type blobID struct {
+	name   ref.Name
+	digest digest.Digest
+}
+
+// knownLink is linked for who does not hold the repository's lock; what was found is
+// remembered.
+func (s *Store) knownLink(ctx context.Context, name ref.Name, d digest.Digest) error {
+	id := blobID{name, d}
+	if _, ok := s.known.get(id); ok {
+		return nil
+	}
+	defer s.lockShared(name)()
+	err := s.linked(ctx, name, d)
+	if err == nil && s.remember {
+		s.known.put(id, struct{}{}, 0)
+	}
+	return err
 }
 
 // linked returns nil if the repository has a link to the blob, else
@@ -140,6 +161,7 @@ func (s *Store) DeleteBlob(ctx context.Context, name ref.Name, d digest.Digest) 
 		return err
 	}
 	defer s.noticeEmpty(ctx, name)
+	s.known.remove(blobID{name, d})
 	return s.bucket.Write(ctx, bucket.Change{Key: layerKey(name, d), Delete: true})
 }
 

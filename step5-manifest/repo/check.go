@@ -39,6 +39,9 @@ func (f Fault) String() string {
 // what can be told from the rest. It does not read blobs through: that is
 // cas.Verify's, which comes first, as a blob that is removed leaves links behind.
 func (s *Store) Check(ctx context.Context, repair bool, report func(Fault)) error {
+	if repair {
+		defer s.known.clear() // what is remembered may be among what is at fault
+	}
 	var names []ref.Name
 	if err := s.walkNames(ctx, repositories, func(name ref.Name) { names = append(names, name) }); err != nil {
 		return err

@@ -51,6 +51,11 @@ func (u universe) view(s *repo.Store) map[string]string {
 		for _, blob := range u.blobs {
 			size, err := s.StatBlob(ctx, n, sum(blob))
 			note(n.String()+" blob "+blob, size, err)
+			o, err := s.OpenBlob(ctx, n, sum(blob))
+			if err == nil {
+				o.Close()
+			}
+			note(n.String()+" opens "+blob, err)
 		}
 		var references []string
 		for _, raw := range u.manifests {

@@ -101,7 +101,10 @@ type Store struct {
 	tagLists  *cache[ref.Name, *nameList]
 	// whole is true where the index of referrers is complete, and false where it was
 	// not from the start.
-	whole   *cache[ref.Name, bool]
+	whole *cache[ref.Name, bool]
+	// known are the links to blobs that are there; what removes one holds the
+	// repository's lock for writing.
+	known   *cache[blobID, struct{}]
 	catalog nameList
 	recent  *cache[digest.Digest, []ref.Name] // who got a blob lately
 	clock   historyClock
@@ -120,6 +123,7 @@ func New(b bucket.Bucket, blobs Blobs, opts Options) *Store {
 		manifests: newCache[manifestID, *cached](opts.CacheBytes),
 		tagLists:  newCache[ref.Name, *nameList](opts.CacheBytes),
 		whole:     newCache[ref.Name, bool](1 << 20),
+		known:     newCache[blobID, struct{}](1 << 20),
 		recent:    newCache[digest.Digest, []ref.Name](1 << 20),
 	}
 }
