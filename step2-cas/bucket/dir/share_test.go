@@ -117,14 +117,14 @@ func TestSettles(t *testing.T) {
 		b, d := open(t, t.TempDir())
 		write(t, b, set("a", "1"))
 		d.arm(0, nil)
-		time.Sleep(settleAfter) // by the fake clock
+		<-time.After(settleAfter) // by the fake clock
 		synctest.Wait()
 		if want := []string{"all", "all", "journal"}; !slices.Equal(d.syncs, want) || !b.journal.Empty() {
 			t.Errorf("it syncs %v", d.syncs)
 		}
 		write(t, b, set("b", "2"))
 		d.arm(0, nil)
-		time.Sleep(settleAfter)
+		<-time.After(settleAfter)
 		synctest.Wait()
 		if len(d.syncs) == 0 || d.syncs[0] != "all" {
 			t.Errorf("the next time it syncs %v", d.syncs)
