@@ -104,7 +104,11 @@ func (m *Manager) Status(ctx context.Context, name ref.Name, id string) (Status,
 	if err != nil {
 		return Status{}, err
 	}
-	return m.status(s), nil
+	status := m.status(s)
+	if status.ID == "" { // it ended just now
+		return Status{}, ErrUnknown
+	}
+	return status, nil
 }
 
 func (m *Manager) status(s *session) Status {
