@@ -161,13 +161,17 @@ func (b *Bucket) syncAll() error {
 // have been ours is written again.
 func (b *Bucket) settleAgain() error {
 	payloads, err := b.journal.Payloads()
-	if err == nil {
-		err = b.play(payloads)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = b.syncAll()
+	ops, err := b.lastWords(payloads)
+	if err != nil {
+		return err
 	}
-	return err
+	if err := b.play(ops); err != nil {
+		return err
+	}
+	return b.syncAll()
 }
 
 // makeRoom gives back the room that the journal takes, and tells whether that may have

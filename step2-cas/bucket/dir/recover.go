@@ -53,7 +53,7 @@ func (b *Bucket) settleJournal(payloads [][]byte) error {
 	if err := b.makeStaging(); err != nil {
 		return err
 	}
-	if err := b.play(payloads); err != nil {
+	if err := b.play(ops); err != nil {
 		return fmt.Errorf("playing the journal: %w", err)
 	}
 	if err := b.removeUncommitted(nil); err != nil {
@@ -89,14 +89,10 @@ func Unsettled(root string) (bool, error) {
 	return len(payloads) > 0, err
 }
 
-// play makes the files as the records of the journal say, also those that seem to be
+// play makes the files as the last words of the journal say, also those that seem to be
 // so already: what is in the kernel's memory the disk may have refused. It does not
 // matter how often it is done.
-func (b *Bucket) play(payloads [][]byte) error {
-	ops, err := b.lastWords(payloads)
-	if err != nil {
-		return err
-	}
+func (b *Bucket) play(ops map[string]op) error {
 	// What is removed goes first: it may be in the way of another's folder, or be one.
 	for _, o := range ops {
 		if o.kind == opRemove {

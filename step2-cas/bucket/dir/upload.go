@@ -308,8 +308,6 @@ func (b *Bucket) forgetID(id string) error {
 	if _, told := b.told.Load(id); told {
 		return b.checkpoint(false)
 	}
-	b.changing.Lock()
-	defer b.changing.Unlock()
 	return b.journal.Failed()
 }
 

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -38,7 +39,8 @@ type Journal struct {
 	chain  uint32 // the checksum that the next record's begins with
 	next   uint64 // the number of the next record
 	buf    []byte // for records, used again
-	failed error  // why nothing more can be committed
+
+	failed atomic.Pointer[error] // why nothing more can be committed
 }
 
 // entry is a record on its way.
@@ -136,8 +138,8 @@ func (j *Journal) commit(batch []*entry) {
 
 // append writes the records of a batch, and syncs them.
 func (j *Journal) append(batch []*entry) error {
-	if j.failed != nil {
-		return j.failed
+	if err := j.Failed(); err != nil {
+		return err
 	}
 	if j.length < recordsAt {
 		if err := j.begin(); err != nil {
@@ -196,12 +198,18 @@ func (j *Journal) erase() error {
 // Fail ends the journal: what it tells of may not be so, so every Commit fails with
 // err from now on, and Close leaves the file to the next process.
 func (j *Journal) Fail(err error) error {
-	j.failed = fmt.Errorf("the disk does not keep what it is given, so nothing more is written: %w", err)
-	return j.failed
+	err = fmt.Errorf("the disk does not keep what it is given, so nothing more is written: %w", err)
+	j.failed.Store(&err)
+	return err
 }
 
-// Failed is why the journal has ended, nil if it has not.
-func (j *Journal) Failed() error { return j.failed }
+// Failed is why the journal has ended, nil if it has not. A Commit may be under way.
+func (j *Journal) Failed() error {
+	if err := j.failed.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
 
 // Empty tells whether there was no Commit since the last Reset.
 func (j *Journal) Empty() bool { return j.end <= recordsAt }
@@ -266,7 +274,7 @@ func (j *Journal) Spare() int64 {
 // Close closes the file, and removes it if it is of no more use.
 func (j *Journal) Close() error {
 	err := j.file.Close()
-	if j.failed == nil && j.Empty() {
+	if j.Failed() == nil && j.Empty() {
 		if removeErr := os.Remove(j.file.Name()); !errors.Is(removeErr, os.ErrNotExist) {
 			err = errors.Join(err, removeErr)
 		}
