@@ -101,7 +101,7 @@ func TestStandardLibraryOnly(t *testing.T) {
 func TestDomainPackagesKnowNoHTTP(t *testing.T) {
 	domain := []string{"digest", "ref", "oci", "bucket", "bucket/dir", "bucket/dir/journal", "bucket/mem", "cas", "upload",
 		"manifest", "repo", "layer", "credential", "journal", "layout", "archive", "transfer",
-		"internal/container/seccomp"}
+		"internal/container/account", "internal/container/seccomp"}
 	found := 0
 	for _, p := range packages(t) {
 		_, name, _ := strings.Cut(strings.TrimPrefix(p.path, "shibafu.dev/"), "/")
