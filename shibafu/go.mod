@@ -8,6 +8,7 @@ require (
 	shibafu.dev/step3-api v0.0.0
 	shibafu.dev/step4-upload v0.0.0
 	shibafu.dev/step5-manifest v0.0.0
+	shibafu.dev/step6-client v0.0.0
 )
 
 replace (
@@ -16,4 +17,5 @@ replace (
 	shibafu.dev/step3-api => ../step3-api
 	shibafu.dev/step4-upload => ../step4-upload
 	shibafu.dev/step5-manifest => ../step5-manifest
+	shibafu.dev/step6-client => ../step6-client
 )

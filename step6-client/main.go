@@ -11,16 +11,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/oci"
-	"shibafu.dev/step1-spec-notes/ocierr"
-	"shibafu.dev/step1-spec-notes/ref"
-	"shibafu.dev/step6-client/journal"
-	"shibafu.dev/step6-client/layout"
+	"shibafu.dev/step6-client/cmdline"
+	"shibafu.dev/step6-client/place"
+	"shibafu.dev/step6-client/report"
 	"shibafu.dev/step6-client/transfer"
 )
 
@@ -38,18 +36,6 @@ const usage = `usage: step6-client COMMAND [flags] ARGUMENT...
 flags, before or after the arguments:
 `
 
-// What the program exits with.
-const (
-	exitOK      = 0
-	exitFailed  = 1
-	exitUsage   = 2
-	exitUnknown = 3 // no such image, repository, or platform
-	exitDenied  = 4 // the registry does not let us
-)
-
-// errUsage is for what was not said rightly; the usage is printed with it.
-var errUsage = errors.New("usage")
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
@@ -57,7 +43,7 @@ func main() {
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "step6-client:", err)
 	}
-	os.Exit(exitCode(err))
+	os.Exit(cmdline.ExitCode(err))
 }
 
 type streams struct {
@@ -67,13 +53,11 @@ type streams struct {
 
 // options are what the flags say.
 type options struct {
-	store      string
-	plainHTTP  bool
-	ca         string
-	skipVerify bool
-	platform   string
-	referrers  bool
-	parallel   int
+	store     string
+	access    place.Access
+	platform  string
+	referrers bool
+	parallel  int
 }
 
 // command is what the first argument names.
@@ -94,33 +78,33 @@ var commands = map[string]command{
 type program struct {
 	options
 	streams
-	report *report
+	report *report.Lines
 }
 
 func run(ctx context.Context, args []string, s streams) error {
-	p := &program{streams: s, report: &report{out: s.err}}
+	p := &program{streams: s, report: report.NewLines(s.err)}
 	flags, err := p.flags()
 	if err != nil {
 		return err
 	}
-	args, err = parse(flags, args)
+	args, err = cmdline.Parse(flags, args, -1)
 	if err != nil {
 		return err
 	}
 	if len(args) == 0 {
 		flags.Usage()
-		return errUsage
+		return cmdline.ErrUsage
 	}
 	c, ok := commands[args[0]]
 	if !ok || len(args)-1 != c.args {
 		flags.Usage()
-		return fmt.Errorf("%w: %s", errUsage, strings.Join(args, " "))
+		return fmt.Errorf("%w: %s", cmdline.ErrUsage, strings.Join(args, " "))
 	}
 	return c.run(p, ctx, args[1:])
 }
 
 func (p *program) flags() (*flag.FlagSet, error) {
-	kept, err := journal.DefaultFolder()
+	store, err := place.DefaultStore()
 	if err != nil {
 		return nil, err
 	}
@@ -130,66 +114,17 @@ func (p *program) flags() (*flag.FlagSet, error) {
 		fmt.Fprint(p.err, usage)
 		flags.PrintDefaults()
 	}
-	flags.StringVar(&p.store, "store", filepath.Join(filepath.Dir(kept), "images"), "`folder` of the local store")
-	flags.BoolVar(&p.plainHTTP, "plain-http", false, "speak http to registries; to those on this machine it is so unless a certificate is spoken of")
-	flags.StringVar(&p.ca, "ca", "", "PEM `file` of certificates to trust besides the system's")
-	flags.BoolVar(&p.skipVerify, "insecure-skip-verify", false, "take any certificate")
+	flags.StringVar(&p.store, "store", store, "`folder` of the local store")
+	p.access.Flags(flags)
 	flags.StringVar(&p.platform, "platform", "", "`os/architecture[/variant]` of the image to take, or all; pull takes this machine's unless told")
 	flags.BoolVar(&p.referrers, "referrers", false, "take along signatures and what else refers to the image")
 	flags.IntVar(&p.parallel, "parallel", transfer.DefaultParallel, "how many blobs are under way at once")
 	return flags, nil
 }
 
-// parse reads flags wherever they stand, up to "--", and returns the rest.
-func parse(flags *flag.FlagSet, args []string) (rest []string, err error) {
-	for {
-		if err := flags.Parse(args); err != nil {
-			if !errors.Is(err, flag.ErrHelp) {
-				err = fmt.Errorf("%w: %w", errUsage, err)
-			}
-			return nil, err
-		}
-		left := flags.Args()
-		if len(left) == 0 {
-			return rest, nil
-		}
-		if ended := len(args) - len(left); ended > 0 && args[ended-1] == "--" {
-			return append(rest, left...), nil
-		}
-		rest, args = append(rest, left[0]), left[1:]
-	}
-}
-
-// exitCode is what err ends the program with.
-func exitCode(err error) int {
-	for _, code := range []struct {
-		of   error
-		code int
-	}{
-		{flag.ErrHelp, exitOK},
-		{errUsage, exitUsage},
-		{ref.ErrReference, exitUsage},
-		{layout.ErrName, exitUsage},
-		{ocierr.Unauthorized, exitDenied},
-		{ocierr.Denied, exitDenied},
-		{ocierr.ManifestUnknown, exitUnknown},
-		{ocierr.NameUnknown, exitUnknown},
-		{layout.ErrUnknown, exitUnknown},
-		{transfer.ErrPlatform, exitUnknown},
-	} {
-		if errors.Is(err, code.of) {
-			return code.code
-		}
-	}
-	if err != nil {
-		return exitFailed
-	}
-	return exitOK
-}
-
 // transferOptions are those for a copy; fallback is the platform where none was said.
 func (p *program) transferOptions(fallback string) (transfer.Options, error) {
-	opts := transfer.Options{Referrers: p.referrers, Parallel: p.parallel, Progress: p.report.event}
+	opts := transfer.Options{Referrers: p.referrers, Parallel: p.parallel, Progress: p.report.Event}
 	platform := p.platform
 	if platform == "" {
 		platform = fallback
@@ -199,10 +134,15 @@ func (p *program) transferOptions(fallback string) (transfer.Options, error) {
 	}
 	parsed, err := oci.ParsePlatform(platform)
 	if err != nil {
-		return opts, fmt.Errorf("%w: %w", errUsage, err)
+		return opts, fmt.Errorf("%w: %w", cmdline.ErrUsage, err)
 	}
 	opts.Platform = &parsed
 	return opts, nil
+}
+
+// places are what the arguments name.
+func (p *program) places() place.Places {
+	return place.Places{Access: p.access, In: p.in, Out: p.out, Waiting: p.report.Waiting}
 }
 
 // show prints what was copied, for programs.

@@ -17,6 +17,7 @@ import (
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/oci"
+	"shibafu.dev/step6-client/cmdline"
 	"shibafu.dev/step6-client/layout"
 	"shibafu.dev/step6-client/registrytest"
 )
@@ -44,7 +45,7 @@ func (m machine) with(in io.Reader, code int, args ...string) string {
 	m.Helper()
 	var out, progress bytes.Buffer
 	err := run(m.Context(), args, streams{in, &out, &progress})
-	if got := exitCode(err); got != code {
+	if got := cmdline.ExitCode(err); got != code {
 		m.Fatalf("%q ends with %d, %v, want %d; %s", args, got, err, code, progress.String())
 	}
 	return out.String()
@@ -165,22 +166,6 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-func TestComplete(t *testing.T) {
-	for text, want := range map[string]string{
-		"alpine":                "docker.io/library/alpine:latest",
-		"docker.io/alpine:3":    "docker.io/library/alpine:3",
-		"team/app":              "docker.io/team/app:latest",
-		"index.docker.io/a/b:c": "docker.io/a/b:c",
-		"localhost:5000/app":    "localhost:5000/app:latest",
-		"ghcr.io/a/b@" + digest.FromBytes(nil).String(): "ghcr.io/a/b@" + digest.FromBytes(nil).String(),
-	} {
-		got, err := complete(text)
-		if err != nil || got.String() != want {
-			t.Errorf("%s is %s, %v, want %s", text, got, err, want)
-		}
-	}
-}
-
 // A pull that was cut goes on with what it has.
 func TestStopped(t *testing.T) {
 	m, r := newMachine(t), registrytest.New(t)
@@ -189,7 +174,7 @@ func TestStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	err := run(ctx, []string{"pull", r.Host + "/app:v1"}, streams{nil, io.Discard, io.Discard})
-	if exitCode(err) != exitFailed {
+	if cmdline.ExitCode(err) != cmdline.ExitFailed {
 		t.Errorf("stopped: %v", err)
 	}
 	m.do(0, "pull", "--platform=all", r.Host+"/app:v1")
@@ -197,7 +182,7 @@ func TestStopped(t *testing.T) {
 
 func TestDefaultStore(t *testing.T) {
 	m := newMachine(t)
-	if err := run(m.Context(), []string{"--help"}, streams{nil, io.Discard, io.Discard}); exitCode(err) != exitOK {
+	if err := run(m.Context(), []string{"--help"}, streams{nil, io.Discard, io.Discard}); cmdline.ExitCode(err) != cmdline.ExitOK {
 		t.Error(err)
 	}
 	if entries, err := os.ReadDir(m.home); err != nil || len(entries) > 0 {

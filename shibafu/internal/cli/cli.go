@@ -1,4 +1,7 @@
 // Package cli is the command line of shibafu: one file a command.
+//
+// Reading order: cli.go, table.go (what there is), flags.go, advice.go (what to do
+// about an error), client.go (what the commands for images share); then any command.
 package cli
 
 import (
@@ -9,73 +12,69 @@ import (
 	"io"
 	"slices"
 	"strings"
-)
 
-// Exit codes.
-const (
-	exitOK     = 0
-	exitFailed = 1
-	exitUsage  = 2
+	"shibafu.dev/step6-client/cmdline"
 )
 
 // errUsage says that the command line is wrong; what is wrong with it has been
 // printed.
-var errUsage = errors.New("usage")
+var errUsage = fmt.Errorf("%w was printed", cmdline.ErrUsage)
 
 // errFaults says that a check found what it looked for; it has been printed.
 var errFaults = errors.New("faults were found")
 
-// command is one subcommand.
-type command struct {
-	// name is all its words: "registry serve".
-	name string
-	// args is what follows the name in a usage line.
-	args string
-	// what it does, in one line.
-	what string
-	run  func(ctx context.Context, args []string, stdout, stderr io.Writer) error
+// Streams are what a command reads and writes. Results go to Out, all else to Err.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
 }
 
-var commands = []command{
-	{"registry serve", "[flags]", "serve a registry", serve},
-	{"registry fsck", "[--root DIR] [--repair]", "check a registry's store, and mend it", fsck},
-}
-
-// Run runs the command that args name and returns the exit code: 0 for success, 1
-// for failure, 2 for a wrong command line.
-func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+// Run runs the command that args name and returns the exit code: 0 for success, 1 for
+// failure, 2 for a wrong command line, 3 for no such image, 4 for a registry that does
+// not let us.
+func Run(ctx context.Context, args []string, s Streams) int {
 	if len(args) == 0 {
-		usage(stderr)
-		return exitUsage
+		usage(s.Err)
+		return cmdline.ExitUsage
 	}
 	if slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
-		usage(stdout)
-		return exitOK
+		usage(s.Out)
+		return cmdline.ExitOK
 	}
 	c, args, found := find(args)
 	if !found {
-		fmt.Fprintf(stderr, "shibafu: no such command: %s\n\n", strings.Join(args[:min(2, len(args))], " "))
-		usage(stderr)
-		return exitUsage
+		fmt.Fprintf(s.Err, "shibafu: no such command: %s\n\n", safe(strings.Join(args[:min(2, len(args))], " ")))
+		usage(s.Err)
+		return cmdline.ExitUsage
 	}
-	switch err := c.run(ctx, args, stdout, stderr); {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return exitOK
-	case errors.Is(err, errUsage):
-		return exitUsage
-	case errors.Is(err, errFaults):
-		return exitFailed
+	err := c.run(ctx, args, s)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp), errors.Is(err, errUsage), errors.Is(err, errFaults):
 	default:
-		fmt.Fprintf(stderr, "shibafu %s: %v\n", c.name, err)
-		return exitFailed
+		fmt.Fprintf(s.Err, "shibafu %s: %s\n", c.name, safe(err.Error()))
+		if advice := advise(err, c); advice != "" {
+			fmt.Fprintln(s.Err, advice)
+		}
 	}
+	return cmdline.ExitCode(err)
+}
+
+// run parses the flags and arguments of c, and does it.
+func (c command) run(ctx context.Context, args []string, s Streams) error {
+	fs := newFlags(c.name, s.Err)
+	do := c.define(fs)
+	args, err := c.parse(fs, args, s.Out)
+	if err != nil {
+		return err
+	}
+	return do(ctx, args, s)
 }
 
 // find returns the first command that is named in args, and the other args: flags
 // may stand before a command's name and after it.
 func find(args []string) (c command, rest []string, found bool) {
 	for i := range args {
-		for _, c := range commands {
+		for _, c := range commands() {
 			words := strings.Fields(c.name)
 			if len(args)-i >= len(words) && slices.Equal(args[i:i+len(words)], words) {
 				return c, slices.Concat(args[:i], args[i+len(words):]), true
@@ -85,47 +84,26 @@ func find(args []string) (c command, rest []string, found bool) {
 	return command{}, args, false
 }
 
+// usage lists the commands, in their groups.
 func usage(w io.Writer) {
-	fmt.Fprint(w, "shibafu is an OCI registry.\n\nCommands:\n")
-	for _, c := range commands {
+	fmt.Fprint(w, "shibafu is an OCI registry, a client of registries, and a runner of containers.\n")
+	group := ""
+	for _, c := range commands() {
+		if c.group == "" {
+			continue
+		}
+		if c.group != group {
+			group = c.group
+			fmt.Fprintf(w, "\n%s:\n", group)
+		}
 		fmt.Fprintf(w, "  shibafu %-40s  %s\n", c.name+" "+c.args, c.what)
 	}
-	fmt.Fprint(w, "\nEach explains itself with --help. Exit codes: 0 success, 1 failure, 2 wrong command line.\n")
+	fmt.Fprint(w, "\nEach explains itself with --help. Exit codes: 0 success, 1 failure, 2 wrong command line,\n"+
+		"3 no such image, repository or platform, 4 the registry does not let us.\n")
 }
 
-// newFlags starts the flags of a command. What is wrong with a command line goes
-// to stderr.
-func newFlags(name string, stderr io.Writer) *flag.FlagSet {
-	fs := flag.NewFlagSet("shibafu "+name, flag.ContinueOnError)
-	fs.SetOutput(stderr)
-	fs.Usage = func() {} // parse prints what is of use
-	return fs
-}
-
-// parse parses flags of a command that takes no other arguments. Who asks for help
-// gets it on stdout.
-func parse(fs *flag.FlagSet, args []string, stdout io.Writer) error {
-	err := fs.Parse(args)
-	if errors.Is(err, flag.ErrHelp) {
-		help(fs, stdout)
-		return err
-	}
-	if err == nil && fs.NArg() > 0 {
-		err = errUsage
-		fmt.Fprintf(fs.Output(), "unexpected argument: %s\n", fs.Arg(0))
-	}
-	if err != nil {
-		fmt.Fprintf(fs.Output(), "%s --help lists the flags.\n", fs.Name())
-		return errUsage
-	}
-	return nil
-}
-
-func help(fs *flag.FlagSet, stdout io.Writer) {
-	fmt.Fprintf(stdout, "Usage: %s [flags]\n\n", fs.Name())
-	fs.SetOutput(stdout)
-	fs.PrintDefaults()
-	fmt.Fprint(stdout, "\nA setting is also an environment variable (--log-level is SHIBAFU_LOG_LEVEL) and a field\n"+
-		"of the file that --config names; --print-config prints such a file. A flag counts more\n"+
-		"than the environment, and that more than the file.\n")
+// safe is a text without what a terminal would obey: names come from anywhere.
+func safe(text string) string {
+	text = strings.ReplaceAll(text, "\n", "; ") // several errors
+	return strings.Map(printable, text)
 }

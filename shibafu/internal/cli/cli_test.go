@@ -27,7 +27,7 @@ func clean(t *testing.T) {
 func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	code = Run(t.Context(), args, &out, &err)
+	code = Run(t.Context(), args, Streams{strings.NewReader(""), &out, &err})
 	return code, out.String(), err.String()
 }
 
@@ -87,7 +87,7 @@ func holds(t *testing.T, what, got, want string) {
 
 func TestUsageListsTheCommands(t *testing.T) {
 	_, stdout, _ := run(t, "help")
-	for _, c := range commands {
+	for _, c := range commands() {
 		holds(t, "usage", stdout, "  shibafu "+c.name+" ")
 		holds(t, "usage", stdout, "  "+c.what+"\n")
 	}
@@ -133,7 +133,7 @@ func TestServe(t *testing.T) {
 	out, stderr := listening{make(chan string, 1)}, &bytes.Buffer{}
 	exited := make(chan int, 1)
 	go func() {
-		exited <- Run(ctx, []string{"registry", "serve", "--port", "0", "--root", root, "--log-format", "json"}, out, stderr)
+		exited <- Run(ctx, []string{"registry", "serve", "--port", "0", "--root", root, "--log-format", "json"}, Streams{nil, out, stderr})
 	}()
 	var line string
 	select {

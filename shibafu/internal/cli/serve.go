@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 
@@ -13,42 +12,39 @@ import (
 )
 
 // serve is "registry serve".
-func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	fs := newFlags("registry serve", stderr)
-	config, err := settle(fs, args, stdout, stderr)
-	if err != nil {
-		return err
+func serve(fs *flag.FlagSet) action {
+	config := server.NewConfig(fs)
+	return func(ctx context.Context, _ []string, s Streams) error {
+		if err := settle(config, fs, s); err != nil {
+			return err
+		}
+		if config.PrintConfig {
+			return config.Print(s.Out, fs)
+		}
+		return serveWith(ctx, config, s)
 	}
-	if config.PrintConfig {
-		return config.Print(stdout, fs)
-	}
+}
+
+func serveWith(ctx context.Context, config *server.Config, streams Streams) error {
 	options := &slog.HandlerOptions{Level: config.LogLevel}
-	var handler slog.Handler = slog.NewTextHandler(stderr, options)
+	var handler slog.Handler = slog.NewTextHandler(streams.Err, options)
 	if config.LogFormat == "json" {
-		handler = slog.NewJSONHandler(stderr, options)
+		handler = slog.NewJSONHandler(streams.Err, options)
 	}
 	s, err := server.Open(ctx, config, slog.New(handler))
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "shibafu: serving on http://%s, data in %s\n", s.Addr(), s.Root())
+	fmt.Fprintf(streams.Out, "shibafu: serving on http://%s, data in %s\n", s.Addr(), s.Root())
 	return errors.Join(s.Serve(ctx), s.Close())
 }
 
-// settle defines the settings as flags and puts together what file, environment
-// and command line say.
-func settle(fs *flag.FlagSet, args []string, stdout, stderr io.Writer) (*server.Config, error) {
-	config := server.NewConfig(fs)
-	if err := parse(fs, args, stdout); err != nil {
-		return nil, err
+// settle puts together what file, environment and command line say.
+func settle(config *server.Config, fs *flag.FlagSet, s Streams) error {
+	err := config.Settle(fs, os.LookupEnv)
+	if errors.As(err, new(*server.SettingError)) {
+		fmt.Fprintf(s.Err, "%s: %v\n", fs.Name(), err)
+		return errUsage
 	}
-	if err := config.Settle(fs, os.LookupEnv); err != nil {
-		var wrong *server.SettingError
-		if errors.As(err, &wrong) {
-			fmt.Fprintf(stderr, "%s: %v\n", fs.Name(), err)
-			return nil, errUsage
-		}
-		return nil, err
-	}
-	return config, nil
+	return err
 }

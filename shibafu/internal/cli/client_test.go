@@ -1,0 +1,167 @@
+package cli
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"shibafu.dev/step6-client/layout"
+	"shibafu.dev/step6-client/registrytest"
+)
+
+func TestCopies(t *testing.T) {
+	m, r := newMachine(t), registrytest.New(t)
+	index, amd64 := m.image("x")
+	app, other := r.Host+"/team/app:v1", r.Host+"/team/other:v2"
+	m.prints(app+" "+index+"\n", "copy", m.made()+":x", app)
+	m.prints(index+"\n", "copy", "-q", m.made(), app)
+	m.prints(app+" "+amd64+"\n", "--platform=linux/amd64", "pull", app)
+	m.prints(app+" "+amd64+"\n", "images")
+	m.prints(app+" "+index+"\n", "pull", "--all-platforms", app)
+	m.prints(other+" "+index+"\n", "copy", app, other)
+	m.prints("v1\n", "tags", r.Host+"/team/app")
+
+	// It is pushed from the store of this machine to where the registry has lost it.
+	empty := registrytest.New(t)
+	moved := empty.Host + "/team/app:v1"
+	store := "oci:" + filepath.Join(m.home, "shibafu/images") + ":"
+	m.do(0, "copy", store+app, store+moved)
+	m.prints(moved+" "+index+"\n", "push", moved)
+	m.prints(moved+"@"+index+" "+index+"\n", "push", moved+"@"+index)
+
+	file := filepath.Join(m.home, "app.tar")
+	m.prints(app+" "+index+"\n", "copy", app, "docker-archive:"+file)
+	raw, _ := m.do(0, "copy", app, "docker-archive:-")
+	if out, _ := m.with(t.Context(), strings.NewReader(raw), 0, "copy", "docker-archive:-", m.made()+":z"); out != "z "+index+"\n" {
+		t.Errorf("from stdin: %s", out)
+	}
+}
+
+func TestClientErrors(t *testing.T) {
+	m, r := newMachine(t), registrytest.New(t)
+	m.image("x")
+	app := r.Host + "/app:v1"
+	m.do(0, "copy", m.made(), app)
+	secured := httptest.NewTLSServer(registrytest.Handler(t))
+	defer secured.Close()
+	secured.Config.ErrorLog = log.New(io.Discard, "", 0)
+	closed := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("WWW-Authenticate", `Basic realm="r"`)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	defer closed.Close()
+	tlsHost, closedHost := secured.Listener.Addr().String(), closed.Listener.Addr().String()
+	ca := certificate(t, secured.Certificate().Raw)
+	for _, tt := range []struct {
+		name string
+		args string
+		code int
+		says string
+	}{
+		{"no argument", "pull", 2, "missing: IMAGE\nshibafu pull --help lists the flags.\n"},
+		{"no target", "copy a", 2, "missing: TARGET\n"},
+		{"too many", "pull a b", 2, "unexpected argument: b\n"},
+		{"no such flag", "pull --fast a", 2, "flag provided but not defined: -fast\n"},
+		{"no reference", "pull a//b", 2, "invalid reference"},
+		{"no platform", "pull --platform x " + app, 2, `platform "x": want os/architecture[/variant]`},
+		{"none at once", "pull --parallel 0 " + app, 2, "--parallel: want more than 0"},
+		{"no such mode", "pull --progress loud " + app, 2, "want auto, bars, plain, json, none"},
+		{"two ways", "pull --plain-http --ca x " + app, 2, "--plain-http has no certificates to look at"},
+		{"no tag", "pull " + r.Host + "/app:v2", 3, "\nshibafu tags " + r.Host + "/app lists the tags that there are.\n"},
+		{"no repository", "pull " + r.Host + "/none", 3, "404 NAME_UNKNOWN"},
+		{"not for it", "pull --platform linux/s390x " + app, 3, "--platform names another one.\n"},
+		{"not here", "push " + app, 3, "\nshibafu pull " + app + " fetches it, shibafu images lists what is here.\n"},
+		{"not let in", "pull " + closedHost + "/app", 4, "\nshibafu login " + closedHost + " keeps a name and password for it.\n"},
+		{"http, not https", "pull --insecure-skip-verify " + app, 1, "\nIt speaks http: --plain-http does so too.\n"},
+		{"a certificate unknown", "pull " + tlsHost + "/app --ca " + otherCA(t), 1, "\n--ca FILE trusts the authority whose certificate is in the file.\n"},
+		{"a certificate known", "pull " + tlsHost + "/app --ca " + ca, 3, "404 NAME_UNKNOWN"},
+		{"what a terminal would obey", "pull \x1b[2J", 2, "\ufffd[2J"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := machine{t, m.home}
+			_, stderr := m.do(tt.code, strings.Split(tt.args, " ")...)
+			m.says(stderr, tt.says)
+			if strings.Contains(stderr, "\x1b") {
+				t.Errorf("%q", stderr)
+			}
+		})
+	}
+}
+
+// otherCA is a file with a certificate that has signed nothing.
+func otherCA(t *testing.T) string {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true}
+	raw, err := x509.CreateCertificate(nil, template, template, public, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certificate(t, raw)
+}
+
+// certificate is a file with a certificate.
+func certificate(t *testing.T, raw []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A pull that was stopped says how it goes on, and does.
+func TestStopped(t *testing.T) {
+	m, r := newMachine(t), registrytest.New(t)
+	m.image("x")
+	m.do(0, "copy", m.made(), r.Host+"/app:v1")
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	_, stderr := m.with(ctx, nil, 1, "pull", r.Host+"/app:v1")
+	m.says(stderr, "the same command goes on with it")
+	m.do(0, "pull", "--platform=all", r.Host+"/app:v1")
+}
+
+// Two at once in one store: the second waits, and says so.
+func TestWaiting(t *testing.T) {
+	m, r := newMachine(t), registrytest.New(t)
+	m.image("x")
+	m.do(0, "copy", m.made(), r.Host+"/app:v1")
+	held, err := layout.CreateFolder(t.Context(), filepath.Join(m.home, "shibafu/images"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, writer := net.Pipe()
+	done := make(chan int)
+	go func() {
+		done <- Run(t.Context(), []string{"pull", "--platform=all", r.Host + "/app:v1"}, Streams{nil, io.Discard, writer})
+		writer.Close()
+	}()
+	line := make([]byte, 200)
+	n, err := said.Read(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.says(string(line[:n]), "waiting: ")
+	go io.Copy(io.Discard, said)
+	if err := held.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-done; code != 0 {
+		t.Errorf("it ends with %d", code)
+	}
+}

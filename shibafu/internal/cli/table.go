@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"flag"
+)
+
+// command is one subcommand.
+type command struct {
+	// group is the heading that it is listed under.
+	group string
+	// name is all its words: "registry serve".
+	name string
+	// args is what follows the name in a usage line.
+	args string
+	// what it does, in one line.
+	what string
+	// least and most are how many arguments it takes; most is -1 where there is no
+	// end to them.
+	least, most int
+	// foreign tells that what follows the first argument is not ours to read, flags
+	// included.
+	foreign bool
+	// resumes tells that after an interruption the same command goes on.
+	resumes bool
+	// more follows the flags in its help.
+	more string
+	// define defines the flags, and returns what is done once they are set.
+	define func(*flag.FlagSet) action
+}
+
+// action does what a command is for.
+type action func(ctx context.Context, args []string, s Streams) error
+
+// The groups.
+const (
+	ofRegistry = "Serve a registry"
+	ofImages   = "Images"
+)
+
+// commands is the table of all there is, in the order of the usage.
+func commands() []command {
+	return []command{
+		{group: ofRegistry, name: "registry serve", what: "serve a registry", more: settingsHelp, define: serve},
+		{group: ofRegistry, name: "registry fsck", what: "check a registry's store, and mend it", more: settingsHelp, define: fsck},
+		{group: ofImages, name: "pull", args: "IMAGE", what: "fetch an image from its registry", least: 1, most: 1, resumes: true, define: pull},
+		{group: ofImages, name: "push", args: "IMAGE", what: "send an image to its registry", least: 1, most: 1, resumes: true, define: push},
+		{group: ofImages, name: "copy", args: "SOURCE TARGET", what: "copy from anywhere to anywhere", least: 2, most: 2, more: placesHelp, resumes: true, define: copyImage},
+		{group: ofImages, name: "tags", args: "REPOSITORY", what: "list the tags in a registry", least: 1, most: 1, define: tags},
+		{group: ofImages, name: "images", what: "list the images that are here", define: images},
+	}
+}
+
+const settingsHelp = `
+A setting is also an environment variable (--log-level is SHIBAFU_LOG_LEVEL) and a field
+of the file that --config names; --print-config prints such a file. A flag counts more
+than the environment, and that more than the file.
+`
+
+const placesHelp = `
+SOURCE and TARGET are one of
+  REFERENCE or docker://REFERENCE   an image in a registry
+  oci:FOLDER[:NAME]                 an OCI image layout
+  docker-archive:FILE[:NAME]        a file of "docker save"; - is stdin or stdout
+  oci-archive:FILE[:NAME]           the same file, as others call it
+`

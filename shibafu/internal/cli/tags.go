@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+
+	"shibafu.dev/step6-client/client"
+	"shibafu.dev/step6-client/place"
+)
+
+// tags is "tags": those of a repository, in the registry's order.
+func tags(fs *flag.FlagSet) action {
+	var access place.Access
+	access.Flags(fs)
+	return func(ctx context.Context, args []string, s Streams) error {
+		r, err := access.Registry(args[0])
+		if err != nil {
+			return about(args[0], err)
+		}
+		defer r.Close()
+		list, _, err := r.Client.Tags(ctx, r.Reference.Name, "", client.All)
+		if err != nil {
+			return about(args[0], err)
+		}
+		for _, tag := range list {
+			if _, err := fmt.Fprintln(s.Out, tag); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

@@ -1,0 +1,84 @@
+package place
+
+import (
+	"errors"
+	"testing"
+
+	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/ref"
+)
+
+func TestComplete(t *testing.T) {
+	for text, want := range map[string]string{
+		"alpine":                "docker.io/library/alpine:latest",
+		"docker.io/alpine:3":    "docker.io/library/alpine:3",
+		"docker://alpine":       "docker.io/library/alpine:latest",
+		"team/app":              "docker.io/team/app:latest",
+		"index.docker.io/a/b:c": "docker.io/a/b:c",
+		"localhost:5000/app":    "localhost:5000/app:latest",
+		"ghcr.io/a/b@" + digest.FromBytes(nil).String(): "ghcr.io/a/b@" + digest.FromBytes(nil).String(),
+	} {
+		got, err := Complete(text)
+		if err != nil || got.String() != want {
+			t.Errorf("%s is %s, %v, want %s", text, got, err, want)
+		}
+	}
+	if _, err := Complete("a//b"); !errors.Is(err, ref.ErrReference) {
+		t.Error(err)
+	}
+	if r, err := CompleteRepository("alpine"); err != nil || r.String() != "docker.io/library/alpine" {
+		t.Errorf("%s, %v", r, err)
+	}
+}
+
+func TestSplit(t *testing.T) {
+	for text, want := range map[string][3]string{
+		"localhost:5000/a:b":         {"", "", ""},
+		"docker://a":                 {"", "", ""},
+		"oci:here":                   {"oci", "here", ""},
+		"oci:/a/b:localhost:5000/c":  {"oci", "/a/b", "localhost:5000/c"},
+		"docker-archive:-":           {"docker-archive", "-", ""},
+		"oci-archive:a.tar:c":        {"docker-archive", "a.tar", "c"},
+		"ocifolder":                  {"", "", ""},
+		"docker-archives/a:b":        {"", "", ""},
+		"docker-archive:a.tar:c:d/e": {"docker-archive", "a.tar", "c:d/e"},
+	} {
+		k, path, name := split(text)
+		if got := [3]string{string(k), path, name}; got != want {
+			t.Errorf("%s is %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestAccess(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", t.TempDir())
+	for _, tt := range []struct {
+		name   string
+		access Access
+		host   string
+		want   string // the origin, "" for ErrPlace
+	}{
+		{"this machine", Access{}, "localhost:5000", "http://localhost:5000"},
+		{"another", Access{}, "example.com", "https://example.com"},
+		{"another, plain", Access{PlainHTTP: true}, "example.com", "http://example.com"},
+		{"this machine, with a certificate", Access{SkipVerify: true}, "localhost:5000", "https://localhost:5000"},
+		{"both", Access{PlainHTTP: true, CAFile: "x"}, "localhost:5000", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := tt.access.Client(tt.host)
+			if tt.want == "" {
+				if !errors.Is(err, ErrPlace) {
+					t.Errorf("%v", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if got := c.Origin().String(); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+}
