@@ -52,8 +52,8 @@ type Account struct {
 // first. Without a line the group is 0. A name must be in the file.
 //
 // If text names a group, it is the only one: the user's others are left out, as
-// docker does. That GID is also among Groups is docker's way, too: nobody loses a
-// right that is denied to the group (CVE-2022-36109).
+// docker does. GID is among Groups as well, also docker's way: a process cannot rid
+// itself of its group by taking another one (CVE-2022-36109).
 //
 // Errors are ErrSpec, ErrUnknown or ErrFile, or what the readers say.
 func Resolve(text string, passwd, group io.Reader) (Account, error) {
