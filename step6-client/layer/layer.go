@@ -9,7 +9,7 @@
 // on; unpack.go, node.go and meta.go put one entry there, whiteout.go what removes;
 // merge.go lays one layer over others; apply.go has Unpack and Flatten, and
 // staging.go gives what they made its name once it is durable. make.go, folder.go
-// and gzip.go are the way back.
+// and gzip.go are the way back, opentar.go what it may begin with.
 //
 // Source: OCI image specification, layer.md.
 package layer

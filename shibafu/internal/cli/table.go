@@ -36,6 +36,7 @@ type action func(ctx context.Context, args []string, s Streams) error
 const (
 	ofRegistry = "Serve a registry"
 	ofImages   = "Images"
+	ofLayers   = "Layers"
 )
 
 // commands is the table of all there is, in the order of the usage.
@@ -48,6 +49,9 @@ func commands() []command {
 		{group: ofImages, name: "copy", args: "SOURCE TARGET", what: "copy from anywhere to anywhere", least: 2, most: 2, more: placesHelp, resumes: true, define: copyImage},
 		{group: ofImages, name: "tags", args: "REPOSITORY", what: "list the tags in a registry", least: 1, most: 1, define: tags},
 		{group: ofImages, name: "images", what: "list the images that are here", define: images},
+		{group: ofLayers, name: "layer add", args: "NAME FOLDER|TAR", what: "make a layer, and give it a name", least: 2, most: 2, more: layerHelp, define: layerAdd},
+		{group: ofLayers, name: "layer ls", what: "list the layers", define: layerList},
+		{group: ofLayers, name: "layer rm", args: "NAME...", what: "take the names of layers away", least: 1, most: -1, define: layerRemove},
 	}
 }
 
@@ -55,6 +59,11 @@ const settingsHelp = `
 A setting is also an environment variable (--log-level is SHIBAFU_LOG_LEVEL) and a field
 of the file that --config names; --print-config prints such a file. A flag counts more
 than the environment, and that more than the file.
+`
+
+const layerHelp = `
+A tar may be compressed with gzip or zstd; - is one from stdin. shibafu push IMAGE
+--layers NAME,NAME puts an image together from layers.
 `
 
 const placesHelp = `
