@@ -35,6 +35,8 @@ func advise(err error, c command) string {
 		return "shibafu layer add NAME FOLDER makes one, shibafu layer ls lists what is here."
 	case errors.Is(err, layout.ErrUnknown):
 		return fmt.Sprintf("shibafu pull %s fetches it, shibafu images lists what is here.", safe(name))
+	case c.name == "login" && errors.Is(err, ocierr.Unauthorized):
+		return "The name or the password is not right; some registries want a token in the place of the password."
 	case errors.Is(err, ocierr.Unauthorized), errors.Is(err, ocierr.Denied):
 		return fmt.Sprintf("shibafu login %s keeps a name and password for it.", host(r))
 	case errors.Is(err, ocierr.ManifestUnknown):

@@ -14,8 +14,6 @@ import (
 	"shibafu.dev/step6-client/cmdline"
 	"shibafu.dev/step6-client/layer"
 	"shibafu.dev/step6-client/report"
-
-	"shibafu.dev/shibafu/internal/image"
 )
 
 // layerAdd is "layer add": a folder or a tar becomes a layer with a name.
@@ -48,7 +46,8 @@ func layerAdd(fs *flag.FlagSet) action {
 		if err = errors.Join(about(args[0], err), local.Close()); err != nil {
 			return err
 		}
-		return printLayer(s.Out, l)
+		_, err = fmt.Fprintf(s.Out, "%s %s\n", l.Name, l.Descriptor.Digest)
+		return err
 	}
 }
 
@@ -136,11 +135,6 @@ func timeOr(text string) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-func printLayer(w io.Writer, l image.Layer) error {
-	_, err := fmt.Fprintf(w, "%-30s %9s  %s\n", l.Name, report.Size(l.Descriptor.Size), l.Descriptor.Digest)
-	return err
-}
-
 // layerList is "layer ls".
 func layerList(fs *flag.FlagSet) action {
 	var f storeFlag
@@ -159,12 +153,9 @@ func layerList(fs *flag.FlagSet) action {
 		if *asJSON {
 			return printJSON(s.Out, layersJSON(all))
 		}
-		for _, l := range all {
-			if err := printLayer(s.Out, l); err != nil {
-				return err
-			}
-		}
-		return nil
+		return table(s.Out, "NAME\tSIZE\tDIGEST", len(all), func(i int) string {
+			return strings.Join([]string{all[i].Name, report.Size(all[i].Descriptor.Size), shown(all[i].Descriptor.Digest, false)}, "\t")
+		})
 	}
 }
 

@@ -87,7 +87,9 @@ func TestAssemble(t *testing.T) {
 		t.Errorf("it is of %s", got)
 	}
 	// It is here too, and layers are not among the images.
-	m.prints(app+" "+digest, "images")
+	if out := m.out("images", "--digests"); strings.Count(out, "\n") != 2 || !strings.Contains(out, app) || !strings.HasSuffix(out, " "+digest) {
+		t.Errorf("images: %s", out)
+	}
 	// A layer that goes away stays in the image.
 	m.do(0, "layer", "rm", "alpine-base", "python-runtime")
 	m.prints("", "layer", "ls")
@@ -136,7 +138,7 @@ func TestLayers(t *testing.T) {
 	if kept.Digest == owned.Digest || owned.Digest != same.Digest {
 		t.Errorf("owners: %+v", all)
 	}
-	if out, _ := m.do(0, "layer", "ls"); !strings.HasPrefix(out, "b   ") || !strings.Contains(out, b.Digest+"\n") {
+	if out := m.out("layer", "ls"); !strings.HasPrefix(out, "NAME ") || !strings.Contains(out, "\nb ") || !strings.Contains(out, b.Digest[7:19]+"\n") {
 		t.Errorf("%s", out)
 	}
 	m.prints("b\nkept\n", "layer", "rm", "b", "kept")
@@ -178,7 +180,7 @@ func TestLayerErrors(t *testing.T) {
 		})
 	}
 	// What failed has taken no name, and left nothing behind.
-	if out, _ := m.do(0, "layer", "ls"); strings.Count(out, "\n") != 1 {
+	if out, _ := m.do(0, "layer", "ls"); strings.Count(out, "\n") != 2 {
 		t.Errorf("%s", out)
 	}
 	if left, _ := filepath.Glob(m.home + "/shibafu/images/uploads/layer-*"); len(left) > 0 {
