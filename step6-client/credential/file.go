@@ -63,6 +63,16 @@ func (f File) Keep(ctx context.Context, host string, cred Credential) error {
 	return f.write(c)
 }
 
+// Helper is the name of the program docker-credential-* that keeps the credentials of
+// host, "" if the file does, as they are.
+func (f File) Helper(host string) (string, error) {
+	c, err := f.read()
+	if err != nil {
+		return "", err
+	}
+	return c.Helper(host), nil
+}
+
 // Forget removes what is kept for host, and tells whether the file had anything;
 // programs do not say.
 func (f File) Forget(ctx context.Context, host string) (found bool, err error) {

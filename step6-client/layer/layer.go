@@ -9,8 +9,8 @@
 // on; unpack.go, node.go and meta.go put one entry there, whiteout.go what removes;
 // merge.go lays one layer over others, lower.go looks at others below one; apply.go
 // has Unpack and Flatten, staging.go gives what they made its name once it is
-// durable, and remove.go takes it away. make.go, folder.go
-// and gzip.go are the way back.
+// durable, and remove.go takes it away. make.go, folder.go and gzip.go are the way
+// back, opentar.go what it may begin with.
 //
 // Source: OCI image specification, layer.md.
 package layer

@@ -139,6 +139,8 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
+func (s *source) failure() error { return s.err }
+
 // measured holds the tar to the limits.
 type measured struct {
 	r     io.Reader

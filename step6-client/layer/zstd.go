@@ -21,7 +21,7 @@ const zstdMemory = "--memory=128MB"
 // startZstd decompresses src by the program zstd: the standard library cannot. The
 // program gets no environment, and its input only through a pipe. It ends with ctx;
 // the caller calls wait in any case.
-func startZstd(ctx context.Context, src *source) (*zstd, error) {
+func startZstd(ctx context.Context, src fallible) (*zstd, error) {
 	program, err := exec.LookPath("zstd")
 	if err != nil {
 		return nil, ErrNoZstd
@@ -44,6 +44,13 @@ func startZstd(ctx context.Context, src *source) (*zstd, error) {
 	return z, z.cmd.Start()
 }
 
+// fallible is a reader that remembers why it failed: the program only knows that it got
+// no more.
+type fallible interface {
+	io.Reader
+	failure() error
+}
+
 // isZstd tells whether a frame begins so, one with content or one to be skipped.
 //
 // Source: RFC 8878, 3.1.
@@ -57,7 +64,7 @@ func isZstd(magic []byte) bool {
 
 type zstd struct {
 	cmd    *exec.Cmd
-	source *source
+	source fallible
 	out    io.Reader
 	said   bytes.Buffer
 	wait   func() error
@@ -72,8 +79,8 @@ func (z *zstd) Read(p []byte) (int, error) {
 	ended := z.wait()
 	var exit *exec.ExitError
 	switch {
-	case z.source.err != nil && z.source.err != io.EOF:
-		return n, z.source.err
+	case z.source.failure() != nil && z.source.failure() != io.EOF:
+		return n, z.source.failure()
 	case errors.As(ended, &exit):
 		return n, invalid("zstd: %.200s", strings.TrimSpace(z.said.String()))
 	case ended != nil:

@@ -57,8 +57,7 @@ func (c *copier) referrersOf(ctx context.Context, d oci.Descriptor) error {
 
 // signatures copies the tags that belong to d.
 func (c *copier) signatures(ctx context.Context, d digest.Digest, from, to string) error {
-	for _, suffix := range suffixes {
-		tag := string(d.Algorithm()) + "-" + d.Hex() + suffix
+	for _, tag := range signatureTags(d) {
 		found, err := c.src.Resolve(ctx, beside(from, tag))
 		if isUnknown(err) {
 			continue
@@ -74,6 +73,29 @@ func (c *copier) signatures(ctx context.Context, d digest.Digest, from, to strin
 		}
 	}
 	return nil
+}
+
+// signatureTags are those that may belong to d.
+func signatureTags(d digest.Digest) (tags []string) {
+	for _, suffix := range suffixes {
+		tags = append(tags, string(d.Algorithm())+"-"+d.Hex()+suffix)
+	}
+	return tags
+}
+
+// Signatures returns the tags beside the image called from that are there and belong to
+// d, as Cosign makes them.
+func Signatures(ctx context.Context, src Source, from string, d digest.Digest) (tags []string, err error) {
+	for _, tag := range signatureTags(d) {
+		_, err := src.Resolve(ctx, beside(from, tag))
+		switch {
+		case err == nil:
+			tags = append(tags, tag)
+		case !isUnknown(err):
+			return nil, err
+		}
+	}
+	return tags, nil
 }
 
 // beside is another tag in the repository of a name: a name that holds a colon is

@@ -12,6 +12,8 @@ import (
 	"shibafu.dev/step6-client/layout"
 	"shibafu.dev/step6-client/place"
 	"shibafu.dev/step6-client/transfer"
+
+	"shibafu.dev/shibafu/internal/store"
 )
 
 // advise says what may be done about an error, in one line; "" if nobody knows.
@@ -29,8 +31,12 @@ func advise(err error, c command) string {
 	switch {
 	case errors.Is(err, context.Canceled) && c.resumes:
 		return "What came is kept: the same command goes on with it."
+	case errors.Is(err, store.ErrLayer):
+		return "shibafu layer add NAME FOLDER makes one, shibafu layer ls lists what is here."
 	case errors.Is(err, layout.ErrUnknown):
 		return fmt.Sprintf("shibafu pull %s fetches it, shibafu images lists what is here.", safe(name))
+	case c.name == "login" && errors.Is(err, ocierr.Unauthorized):
+		return "The name or the password is not right; some registries want a token in the place of the password."
 	case errors.Is(err, ocierr.Unauthorized), errors.Is(err, ocierr.Denied):
 		return fmt.Sprintf("shibafu login %s keeps a name and password for it.", host(r))
 	case errors.Is(err, ocierr.ManifestUnknown):

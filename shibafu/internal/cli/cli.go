@@ -41,6 +41,9 @@ func Run(ctx context.Context, args []string, s Streams) int {
 		usage(s.Out)
 		return cmdline.ExitOK
 	}
+	if args[0] == "--version" || args[0] == "-version" {
+		args = []string{"version"}
+	}
 	c, args, found := find(args)
 	if !found {
 		fmt.Fprintf(s.Err, "shibafu: no such command: %s\n\n", safe(strings.Join(args[:min(2, len(args))], " ")))

@@ -44,6 +44,13 @@ func (m machine) with(ctx context.Context, in io.Reader, code int, args ...strin
 	return out.String(), err.String()
 }
 
+// out is what the program prints, which must succeed.
+func (m machine) out(args ...string) string {
+	m.Helper()
+	out, _ := m.do(0, args...)
+	return out
+}
+
 // prints is do for what must succeed, and print that.
 func (m machine) prints(want string, args ...string) {
 	m.Helper()

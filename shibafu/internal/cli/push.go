@@ -3,7 +3,9 @@ package cli
 import (
 	"context"
 	"flag"
+	"fmt"
 
+	"shibafu.dev/step6-client/cmdline"
 	"shibafu.dev/step6-client/place"
 	"shibafu.dev/step6-client/transfer"
 
@@ -11,11 +13,22 @@ import (
 )
 
 // push is "push": what the local store has under a name goes to the registry that the
-// name says.
+// name says. With --layers it is made first.
 func push(fs *flag.FlagSet) action {
 	var f copyFlags
+	var made assembleFlags
 	f.define(fs, allPlatforms)
+	made.define(fs)
 	return func(ctx context.Context, args []string, s Streams) error {
+		switch {
+		case made.layers != "":
+			if err := made.assemble(ctx, &f, args[0], s); err != nil {
+				return err
+			}
+			f.text = allPlatforms // there is one
+		case len(made.set) > 0:
+			return fmt.Errorf("%w: --%s is for an image that is put together from --layers", cmdline.ErrUsage, made.set[0])
+		}
 		local, err := f.open(ctx)
 		if err != nil {
 			return err

@@ -36,6 +36,9 @@ type action func(ctx context.Context, args []string, s Streams) error
 const (
 	ofRegistry = "Serve a registry"
 	ofImages   = "Images"
+	ofLayers   = "Layers"
+	ofAccounts = "Accounts"
+	ofItself   = "This program"
 )
 
 // commands is the table of all there is, in the order of the usage.
@@ -48,6 +51,15 @@ func commands() []command {
 		{group: ofImages, name: "copy", args: "SOURCE TARGET", what: "copy from anywhere to anywhere", least: 2, most: 2, more: placesHelp, resumes: true, define: copyImage},
 		{group: ofImages, name: "tags", args: "REPOSITORY", what: "list the tags in a registry", least: 1, most: 1, define: tags},
 		{group: ofImages, name: "images", what: "list the images that are here", define: images},
+		{group: ofImages, name: "inspect", args: "IMAGE|PLACE", what: "show what an image is made of", least: 1, most: 1, more: placesHelp, define: inspect},
+		{group: ofImages, name: "rm", args: "IMAGE...", what: "take the names of images away", least: 1, most: -1, define: remove},
+		{group: ofImages, name: "prune", what: "free the space of what nobody needs", define: prune},
+		{group: ofLayers, name: "layer add", args: "NAME FOLDER|TAR", what: "make a layer, and give it a name", least: 2, most: 2, more: layerHelp, define: layerAdd},
+		{group: ofLayers, name: "layer ls", what: "list the layers", define: layerList},
+		{group: ofLayers, name: "layer rm", args: "NAME...", what: "take the names of layers away", least: 1, most: -1, define: layerRemove},
+		{group: ofAccounts, name: "login", args: "HOST", what: "keep a name and password for a registry", least: 1, most: 1, define: login},
+		{group: ofAccounts, name: "logout", args: "HOST", what: "forget them", least: 1, most: 1, define: logout},
+		{group: ofItself, name: "version", what: "say what this was built from", define: version},
 	}
 }
 
@@ -57,8 +69,13 @@ of the file that --config names; --print-config prints such a file. A flag count
 than the environment, and that more than the file.
 `
 
+const layerHelp = `
+A tar may be compressed with gzip or zstd; - is one from stdin. shibafu push IMAGE
+--layers NAME,NAME puts an image together from layers.
+`
+
 const placesHelp = `
-SOURCE and TARGET are one of
+A SOURCE, TARGET or PLACE is one of
   REFERENCE or docker://REFERENCE   an image in a registry
   oci:FOLDER[:NAME]                 an OCI image layout
   docker-archive:FILE[:NAME]        a file of "docker save"; - is stdin or stdout

@@ -1,15 +1,23 @@
-// Package progress shows how a copy gets on, to people or to programs.
+// Package progress shows how a copy gets on, to people or to programs. Nothing in it
+// has a colour, and the cursor is never hidden, so that there is nothing to put back
+// when a program is killed.
+//
+// Reading order: progress.go, state.go (what is known), bars.go (the screen), line.go (a
+// line of it), lines.go (for programs).
 package progress
 
 import (
 	"errors"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step6-client/report"
 	"shibafu.dev/step6-client/transfer"
+
+	"shibafu.dev/shibafu/internal/terminal"
 )
 
 // Mode is how it is shown.
@@ -56,8 +64,25 @@ type Shown interface {
 
 // New shows on out.
 func New(m Mode, out io.Writer) Shown {
-	if m == None {
+	tty := terminal.Of(out)
+	if m == Auto {
+		m = Plain
+		if t := os.Getenv("TERM"); tty != nil && t != "" && t != "dumb" {
+			m = Bars
+		}
+	}
+	switch m {
+	case None:
 		return none{}
+	case JSON:
+		return newLines(out)
+	case Bars:
+		return newBars(out, func() (columns, rows int) {
+			if tty == nil {
+				return 0, 0
+			}
+			return terminal.Size(tty)
+		})
 	}
 	return plain{report.NewLines(out)}
 }

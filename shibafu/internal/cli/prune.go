@@ -1,0 +1,88 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"time"
+
+	"shibafu.dev/step6-client/client"
+	"shibafu.dev/step6-client/report"
+
+	"shibafu.dev/shibafu/internal/store"
+)
+
+// pruner removes what nobody needs any more, of one kind.
+type pruner struct {
+	what  string
+	prune func(ctx context.Context, p *pruning) (store.Pruned, error)
+}
+
+// pruners are all kinds, in the order in which they are removed: what holds on to
+// something before what it holds on to.
+func pruners() []pruner {
+	return []pruner{
+		{"unfinished downloads", prunePartial},
+		{"blobs", pruneBlobs},
+	}
+}
+
+// pruning is one call of "prune".
+type pruning struct {
+	storeFlag
+	dry        bool
+	partialAge time.Duration
+	waiting    func(error)
+}
+
+// prune is "prune".
+func prune(fs *flag.FlagSet) action {
+	var p pruning
+	p.storeFlag.define(fs)
+	fs.BoolVar(&p.dry, "dry-run", false, "say what would go, and leave it")
+	fs.DurationVar(&p.partialAge, "partial-age", 24*time.Hour, "how long nobody has gone on with an unfinished download that goes")
+	return func(ctx context.Context, _ []string, s Streams) error {
+		p.waiting = func(err error) { fmt.Fprintln(s.Err, "waiting:", err) }
+		for _, each := range pruners() {
+			gone, err := each.prune(ctx, &p)
+			if err != nil {
+				return err
+			}
+			verb := "removed"
+			if p.dry {
+				verb = "to remove"
+			}
+			fmt.Fprintf(s.Out, "%s %d %s, %s\n", verb, gone.Count, each.what, report.Size(gone.Bytes))
+		}
+		return nil
+	}
+}
+
+func prunePartial(ctx context.Context, p *pruning) (store.Pruned, error) {
+	local, err := p.create(ctx, p.waiting)
+	if err != nil {
+		return store.Pruned{}, err
+	}
+	gone, err := local.Partial(ctx, p.partialAge)
+	if err == nil && !p.dry {
+		err = client.DropPartial(ctx, local.Blobs(), p.partialAge)
+	}
+	return gone, errors.Join(err, local.Close())
+}
+
+func pruneBlobs(ctx context.Context, p *pruning) (store.Pruned, error) {
+	path, err := p.path()
+	if err != nil {
+		return store.Pruned{}, err
+	}
+	if p.dry {
+		return store.PruneDry(ctx, path)
+	}
+	local, err := p.create(ctx, p.waiting)
+	if err != nil {
+		return store.Pruned{}, err
+	}
+	gone, err := local.Prune(ctx, time.Now())
+	return store.Pruned{Count: gone.Blobs, Bytes: gone.Bytes}, errors.Join(err, local.Close())
+}
