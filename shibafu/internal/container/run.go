@@ -94,15 +94,33 @@ func (s *Store) create(ctx context.Context, i Image, spec *Spec) (*container, er
 		return nil, err
 	}
 	c.folder = filepath.Join(s.containers(), c.name)
-	if err := os.Mkdir(c.folder, 0o700); errors.Is(err, fs.ErrExist) {
-		return nil, wrong("one of the name %s runs already", c.name)
-	} else if err != nil {
+	if err := s.mkdir(ctx, c.folder); err != nil {
 		return nil, err
 	}
 	if err := c.fill(); err != nil {
 		return nil, errors.Join(err, c.close())
 	}
 	return c, nil
+}
+
+// mkdir makes a container's folder. One that is left of a container which has died goes.
+func (s *Store) mkdir(ctx context.Context, folder string) error {
+	err := os.Mkdir(folder, 0o700)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	held, err := lock(filepath.Join(folder, "lock"), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return wrong("one of the name %s runs already", filepath.Base(folder))
+	}
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	if err := s.remove(ctx, folder); err != nil {
+		return err
+	}
+	return os.Mkdir(folder, 0o700)
 }
 
 func randomName() string {

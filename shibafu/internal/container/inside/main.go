@@ -3,7 +3,9 @@ package inside
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"runtime"
+	"syscall"
 
 	"shibafu.dev/shibafu/internal/container/control"
 	"shibafu.dev/shibafu/internal/container/linux"
@@ -46,6 +48,7 @@ func live(conn *control.Conn) (code int, err error) {
 	if err := linux.SetName("shibafu"); err != nil {
 		return CodeFailed, err
 	}
+	startAnew()
 	c, err := readConfig(os.NewFile(configFile, "config"))
 	if err != nil {
 		return CodeFailed, err
@@ -68,6 +71,14 @@ func live(conn *control.Conn) (code int, err error) {
 	}
 	go serve(conn, pid)
 	return reap(pid)
+}
+
+// startAnew makes what is inherited the same wherever a container is started from.
+func startAnew() {
+	// Signals that were ignored, as in the background of a shell, have their usual effect
+	// in a program that is started by one that looks at them.
+	signal.Notify(make(chan os.Signal, 1))
+	syscall.Umask(0)
 }
 
 // refusal is an error with the exit code that says so.
