@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"shibafu.dev/step1-spec-notes/oci"
+	"shibafu.dev/step6-client/cmdline"
 	"shibafu.dev/step6-client/layer"
 	"shibafu.dev/step6-client/layout"
 	"shibafu.dev/step6-client/transfer"
@@ -131,33 +132,35 @@ func (r *runner) image(ctx context.Context) (*store.Store, container.Image, erro
 }
 
 // local finds an image in the local store. layout.ErrUnknown if it is not all there.
-func (r *runner) local(ctx context.Context, name string) (local *store.Store, image container.Image, err error) {
-	local, err = r.open(ctx)
+func (r *runner) local(ctx context.Context, name string) (*store.Store, container.Image, error) {
+	local, err := r.open(ctx)
 	if err != nil {
-		return nil, image, err
+		return nil, container.Image{}, err
 	}
-	defer func() {
-		if err != nil {
-			local.Close()
-		}
-	}()
-	found, err := local.Find(ctx, name)
+	image, err := r.find(ctx, local, name)
 	if err != nil {
-		return nil, image, err
+		return nil, image, errors.Join(err, local.Close())
 	}
+	return local, image, nil
+}
+
+func (r *runner) find(ctx context.Context, local *store.Store, name string) (image container.Image, err error) {
 	platform, err := r.platform()
 	if err != nil {
-		return nil, image, err
+		return image, err
 	}
 	if platform == nil {
-		return nil, image, fmt.Errorf("%w: --platform: one is run at a time", errUsage)
+		return image, fmt.Errorf("%w: --platform: one is run at a time", cmdline.ErrUsage)
+	}
+	found, err := local.Find(ctx, name)
+	if err != nil {
+		return image, err
 	}
 	d, err := transfer.Select(ctx, local, found.Descriptor, *platform)
 	if err != nil {
-		return nil, image, err
+		return image, err
 	}
-	image, err = load(ctx, local, d)
-	return local, image, err
+	return load(ctx, local, d)
 }
 
 // load reads an image that is to be run, and makes sure that it is all here.

@@ -12,6 +12,7 @@ import (
 
 	"shibafu.dev/shibafu/internal/container"
 	"shibafu.dev/shibafu/internal/container/inside"
+	"shibafu.dev/step6-client/cmdline"
 	"shibafu.dev/step6-client/place"
 )
 
@@ -28,7 +29,7 @@ func (f *stateFlag) define(fs *flag.FlagSet) {
 
 func (f *stateFlag) open() (*container.Store, error) {
 	if f.folder == "" {
-		return nil, fmt.Errorf("%w: there is no home folder; name a folder with --state", errUsage)
+		return nil, fmt.Errorf("%w: there is no home folder; name a folder with --state", cmdline.ErrUsage)
 	}
 	folder, err := filepath.Abs(f.folder)
 	if err != nil {
