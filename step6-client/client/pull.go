@@ -109,26 +109,43 @@ func reread(w *cas.Writer, d digest.Digest) error {
 	return err
 }
 
-// receive appends to w what it lacks of d: in ranges if it is much, and if the
-// registry can do that.
+// fast is what one stream brings, in bytes a second, to gain nothing from others
+// beside it: each range is held in memory until those before it are written, which
+// costs more than it gains where the machine is what is slow.
+const fast = 32 << 20
+
+// receive appends to w what it lacks of d. If that is much, a first range tells how
+// fast the registry is: what follows comes in one stream, or in several ranges at once.
 func (c *Client) receive(ctx context.Context, name ref.Name, d oci.Descriptor, w *cas.Writer) error {
-	var from io.ReadCloser
-	if c.opts.Ranges > 1 && d.Size-w.Size() > 2*c.opts.RangeSize {
-		var err error
-		if from, err = c.openRanges(ctx, name, d, w.Size()); err != nil {
+	stream := &blob{client: c, ctx: ctx, name: name, digest: d.Digest, size: d.Size, at: w.Size()}
+	defer stream.Close()
+	if c.opts.Ranges > 1 && d.Size-w.Size() > 2*c.opts.RangeSize && !c.fast.Load() {
+		begin, at := time.Now(), w.Size()
+		stream.until = at + c.opts.RangeSize
+		if err := c.take(ctx, d, w, stream); err != nil {
 			return err
 		}
-	} else {
-		from = &blob{client: c, ctx: ctx, name: name, digest: d.Digest, size: d.Size, at: w.Size()}
+		if w.Size() == d.Size { // it knows no ranges
+			return nil
+		}
+		if rate := float64(w.Size()-at) / time.Since(begin).Seconds(); rate < fast {
+			from := c.openRanges(ctx, name, d, w.Size())
+			defer from.Close()
+			return c.take(ctx, d, w, from)
+		}
+		c.fast.Store(true)
+		stream.disconnect() // from an answer that is over
+		stream.until = 0
 	}
-	defer from.Close()
+	return c.take(ctx, d, w, stream)
+}
+
+// take appends to w what comes, and saves that about once a second.
+func (c *Client) take(ctx context.Context, d oci.Descriptor, w *cas.Writer, from io.Reader) error {
 	saved := time.Now()
 	for w.Size() < d.Size {
 		n, err := w.Append(ctx, w.Size(), &slice{from, min(saveBytes, d.Size-w.Size()), saved.Add(saveTime)})
-		if err == nil && n == 0 {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
+		if err != nil || n == 0 { // from has no more
 			return err
 		}
 		c.opts.Progress(d.Digest, w.Size(), d.Size)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,8 +69,9 @@ func TestPullBlob(t *testing.T) {
 		{"one stream", straight, 1, 3 * mib, 1, 3 * mib, 1},
 		{"empty", straight, 4, 0, 0, 0, 0},
 		{"one byte", straight, 4, 1, 1, 1, 1},
-		{"ranges", straight, 4, 8*mib + 5, 9, 8*mib + 5, 2},
-		{"ranges that come out even", straight, 2, 8 * mib, 8, 8 * mib, 2},
+		{"one range, and one stream where that came fast", straight, 4, 8*mib + 5, 2, 8*mib + 5, 1},
+		{"ranges", slow, 4, 8*mib + 5, 9, 8*mib + 5, 2},
+		{"ranges that come out even", slow, 2, 8 * mib, 8, 8 * mib, 2},
 		{"too small for ranges", straight, 4, 2 * mib, 1, 2 * mib, 1},
 		{"ranges ignored", noRanges, 4, 8 * mib, 1, 8 * mib, 1},
 		{"cut again and again", cutAnswers(700 << 10), 1, 3 * mib, 5, 3*mib + 1*mib, 1},
@@ -79,7 +79,7 @@ func TestPullBlob(t *testing.T) {
 		{"ranges, cut often", cutAnswers(100 << 10), 4, 8 * mib, 96, 12 * mib, 2}, // what is cut off counts too
 		{"ranges ignored, cut once", once(cutAnswers(700<<10), noRanges), 4, 3 * mib, 2, 4 * mib, 1},
 		{"not now", once(instead(1, pulls, status(503)), straight), 1, mib, 2, mib, 1},
-		{"ranges, one of them not now", instead(5, pulls, status(503)), 4, 8 * mib, 9, 8 * mib, 2},
+		{"ranges, one of them not now", both(instead(5, pulls, status(503)), slow), 4, 8 * mib, 9, 8 * mib, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			data, m := content(tt.size), new(reader)
@@ -164,9 +164,7 @@ func TestPullGoesOnAfterDeath(t *testing.T) {
 			folder := t.TempDir()
 			m := new(reader)
 			// Each piece takes a second, so that the download is saved on its way.
-			slow := answers(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
-				return &writer{w, func(p []byte) []byte { time.Sleep(100 * time.Millisecond); return p }}
-			})
+			slow := slowed(100 * time.Millisecond)
 			inBubble(t, m.before(slow), client.Options{Ranges: tt.ranges, RangeSize: mib}, func(t *testing.T, c, direct *client.Client) {
 				d := push(t, direct, aName, data)
 				pull := func(ctx context.Context) error {
