@@ -7,7 +7,7 @@
 // Reading order: wire.go (what a connection is given), origin.go and dial.go (who
 // is who, by name and by address), do.go (a request, redirects included), retry.go,
 // challenge.go, scope.go, auth.go and token.go (credentials), watch.go (what moves
-// no more).
+// no more), file.go (bodies that the kernel sends).
 package wire
 
 import (
