@@ -71,6 +71,20 @@ func (f *fixture) call(name string) error {
 	return os.WriteFile(filepath.Join(f.folder, "index.json"), raw, 0o644)
 }
 
+// named is a layout of its own with the same blobs, where the image has another name.
+func (f *fixture) named(name string) (*fixture, error) {
+	folder, err := os.MkdirTemp(filepath.Dir(f.folder), "named")
+	if err != nil {
+		return nil, err
+	}
+	n := &fixture{folder, f.manifest, f.size}
+	err = os.CopyFS(folder, os.DirFS(f.folder))
+	if err == nil {
+		err = n.call(name)
+	}
+	return n, err
+}
+
 func (f *fixture) blob(digest string) string {
 	return filepath.Join(f.folder, "blobs/sha256", strings.TrimPrefix(digest, "sha256:"))
 }

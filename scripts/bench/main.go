@@ -70,6 +70,7 @@ var workloads = []workload{
 	{"client-pull", "clients pull 8 layers of 64 MiB", (*bench).clientPull},
 	{"client-push", "clients push 8 layers of 64 MiB", (*bench).clientPush},
 	{"client-copy", "clients copy 8 layers of 64 MiB between registries", (*bench).clientCopy},
+	{"client-cut", "clients move 64 MiB over a link of 50 Mbit/s that is cut every 3 s", (*bench).clientCut},
 	{"client-again", "clients pull what they have", (*bench).clientAgain},
 }
 
