@@ -13,6 +13,7 @@ import (
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step2-cas/bucket"
 	"shibafu.dev/step2-cas/cas"
+	"shibafu.dev/step6-client/wire"
 )
 
 const (
@@ -20,6 +21,9 @@ const (
 	// cost.
 	saveBytes = 4 << 20
 	saveTime  = time.Second
+	// inUsePause is how long to wait before looking again whether somebody else has
+	// fetched the same blob.
+	inUsePause = 50 * time.Millisecond
 	// pulling is what the IDs of unfinished downloads begin with.
 	pulling = "pull-"
 )
@@ -30,18 +34,21 @@ const (
 //
 // What came of a download that ended early stays in the store as a writer of its own,
 // and the next PullBlob goes on with it, in another process too; DropPartial removes
-// what nobody went on with. One PullBlob at a time can fetch a digest into a store.
+// what nobody went on with. While another PullBlob fetches the digest into the store,
+// this one waits for it: to find the blob there, or to go on where that failed.
 func (c *Client) PullBlob(ctx context.Context, name ref.Name, d oci.Descriptor, to *cas.Store) error {
-	if info, err := to.Stat(ctx, d.Digest); err == nil && info.Size == d.Size {
-		c.opts.Progress(d.Digest, d.Size, d.Size)
-		return nil
-	}
-	w, err := to.OpenWriter(ctx, partialID(d.Digest))
-	if errors.Is(err, bucket.ErrNotExist) {
-		w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), now())
+	w, err := openPartial(ctx, d, to)
+	for errors.Is(err, bucket.ErrInUse) {
+		if err = wire.Sleep(ctx, inUsePause); err == nil {
+			w, err = openPartial(ctx, d, to)
+		}
 	}
 	if err != nil {
 		return err
+	}
+	if w == nil {
+		c.opts.Progress(d.Digest, d.Size, d.Size)
+		return nil
 	}
 	resumed := w.Size() > 0
 	err = c.pullInto(ctx, name, d, w, resumed)
@@ -53,6 +60,26 @@ func (c *Client) PullBlob(ctx context.Context, name ref.Name, d oci.Descriptor, 
 		return err
 	}
 	return c.pullInto(ctx, name, d, w, false)
+}
+
+// openPartial is what to has of d, to be gone on with; nil if that is all.
+// bucket.ErrInUse while somebody else does so.
+func openPartial(ctx context.Context, d oci.Descriptor, to *cas.Store) (*cas.Writer, error) {
+	if info, err := to.Stat(ctx, d.Digest); err == nil && info.Size == d.Size {
+		return nil, nil
+	}
+	w, err := to.OpenWriter(ctx, partialID(d.Digest))
+	if errors.Is(err, bucket.ErrNotExist) {
+		w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), now())
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Who had it until now may have been about to finish.
+	if info, err := to.Stat(ctx, d.Digest); err == nil && info.Size == d.Size {
+		return nil, w.Cancel(ctx)
+	}
+	return w, nil
 }
 
 func partialID(d digest.Digest) string { return pulling + string(d.Algorithm()) + "-" + d.Hex() }

@@ -222,6 +222,59 @@ func damage(t *testing.T, folder, name string, at int) {
 	}
 }
 
+// Several that want the same blob in the same store fetch it once; and where the one
+// who does so fails, another goes on.
+func TestPullAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		kill  bool
+		bytes int64 // at most
+	}{
+		{"the first fetches it", false, 3 * mib},
+		{"the first is stopped", true, 3*mib + 512<<10},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			folder, data, m := t.TempDir(), content(3*mib), new(reader)
+			inBubble(t, m.before(slow), client.Options{Ranges: 1}, func(t *testing.T, c, direct *client.Client) {
+				d := push(t, direct, aName, data)
+				files, err := dir.Open(folder)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer files.Close()
+				store := cas.New(files, cas.OCI)
+				first, kill := context.WithCancel(t.Context())
+				defer kill()
+				var all sync.WaitGroup
+				all.Go(func() {
+					if err := c.PullBlob(first, aName, d, store); (err != nil) != tt.kill {
+						t.Errorf("the first: %v", err)
+					}
+				})
+				for m.bytes.Load() < mib {
+					time.Sleep(time.Millisecond)
+				}
+				for range 3 {
+					all.Go(func() {
+						if err := c.PullBlob(t.Context(), aName, d, store); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				time.Sleep(time.Millisecond)
+				if tt.kill {
+					kill()
+				}
+				all.Wait()
+				holds(t, store, data)
+			})
+			if m.bytes.Load() > tt.bytes {
+				t.Errorf("%d bytes came, want at most %d", m.bytes.Load(), tt.bytes)
+			}
+		})
+	}
+}
+
 // Many large blobs at once take turns with the memory for their ranges, and none
 // waits for ever.
 func TestPullMany(t *testing.T) {
