@@ -55,9 +55,10 @@ const (
 
 // Credentials finds what a registry takes.
 type Credentials interface {
-	// Credential returns what is kept for a host ("host" or "host:port"); the zero
+	// Credential returns what is kept for a place: a host ("host" or "host:port"), or a
+	// repository there ("host/name"), which may have a credential of its own. The zero
 	// Credential if nothing is.
-	Credential(ctx context.Context, host string) (credential.Credential, error)
+	Credential(ctx context.Context, place string) (credential.Credential, error)
 }
 
 // Options are how a registry is reached. The zero value is usable.
