@@ -41,6 +41,9 @@ func Run(ctx context.Context, args []string, s Streams) int {
 		usage(s.Out)
 		return cmdline.ExitOK
 	}
+	if args[0] == completeName {
+		return complete(ctx, args[1:], s)
+	}
 	if args[0] == "--version" || args[0] == "-version" {
 		args = []string{"version"}
 	}
