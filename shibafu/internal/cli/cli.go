@@ -57,7 +57,11 @@ func Run(ctx context.Context, args []string, s Streams) int {
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp), errors.Is(err, errUsage), errors.Is(err, errFaults):
 	default:
-		fmt.Fprintf(s.Err, "shibafu %s: %s\n", c.name, safe(err.Error()))
+		text := err.Error()
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			text = "interrupted" // whatever it was doing
+		}
+		fmt.Fprintf(s.Err, "shibafu %s: %s\n", c.name, safe(text))
 		if advice := advise(err, c); advice != "" {
 			fmt.Fprintln(s.Err, advice)
 		}
