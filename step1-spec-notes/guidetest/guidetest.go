@@ -1,10 +1,11 @@
-// Package guidetest runs the console blocks of a step's README, so that it cannot
-// say what is not so. A step's own test is
+// Package guidetest runs the console blocks of a step's README, or of another guide, so
+// that it cannot say what is not so. A step's own test is
 //
 //	guidetest.Run(t, guidetest.Guide{Commands: 20, Ports: []string{"5003"}})
 package guidetest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -19,9 +20,11 @@ import (
 
 // Guide says what is particular to a README.
 type Guide struct {
+	// File is where it is; "" is README.md.
+	File string
 	// Commands is how many there are at least: fewer, and they were not found.
 	Commands int
-	// Ports of 127.0.0.1 that it uses; others, on which nothing listens, stand in
+	// Ports of 127.0.0.1, or localhost, that it uses; others, on which nothing listens, stand in
 	// for them.
 	Ports []string
 	// Varies matches what is another on each run, besides dates.
@@ -62,18 +65,21 @@ func movePorts(t *testing.T, ports []string) (there, back *strings.Replacer) {
 			t.Fatal(err)
 		}
 		defer ln.Close()
-		ours = append(ours, "127.0.0.1:"+port, ln.Addr().String())
-		theirs = append(theirs, ln.Addr().String(), "127.0.0.1:"+port)
+		_, free, _ := net.SplitHostPort(ln.Addr().String())
+		for _, host := range []string{"127.0.0.1:", "localhost:", "--port "} {
+			ours = append(ours, host+port, host+free)
+			theirs = append(theirs, host+free, host+port)
+		}
 	}
 	return strings.NewReplacer(ours...), strings.NewReplacer(theirs...)
 }
 
-// Run runs the README.md of the package that is being tested: as a
+// Run runs a guide, the README.md of the package that is being tested unless told: as a
 // reader would, from the first command to the last, in one shell at the root of
 // the repository. Each must print what the README says.
 func Run(t *testing.T, g Guide) {
 	t.Helper()
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile(cmp.Or(g.File, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,9 @@ func Run(ctx context.Context, args []string, s Streams) int {
 		usage(s.Out)
 		return cmdline.ExitOK
 	}
+	if args[0] == completeName {
+		return complete(ctx, args[1:], s)
+	}
 	if args[0] == "--version" || args[0] == "-version" {
 		args = []string{"version"}
 	}
@@ -59,7 +62,11 @@ func Run(ctx context.Context, args []string, s Streams) int {
 		return end.code
 	case err == nil, errors.Is(err, flag.ErrHelp), errors.Is(err, errUsage), errors.Is(err, errFaults):
 	default:
-		fmt.Fprintf(s.Err, "shibafu %s: %s\n", c.name, safe(err.Error()))
+		text := err.Error()
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+			text = "interrupted" // whatever it was doing
+		}
+		fmt.Fprintf(s.Err, "shibafu %s: %s\n", c.name, safe(text))
 		if advice := advise(err, c); advice != "" {
 			fmt.Fprintln(s.Err, advice)
 		}

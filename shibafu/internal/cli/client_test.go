@@ -133,7 +133,7 @@ func TestStopped(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	_, stderr := m.with(ctx, nil, 1, "pull", r.Host+"/app:v1")
-	m.says(stderr, "the same command goes on with it")
+	m.says(stderr, "shibafu pull: interrupted\nWhat came is kept: the same command goes on with it.\n")
 	m.do(0, "pull", "--platform=all", r.Host+"/app:v1")
 }
 

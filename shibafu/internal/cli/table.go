@@ -23,11 +23,27 @@ type command struct {
 	foreign bool
 	// resumes tells that after an interruption the same command goes on.
 	resumes bool
+	// takes says what the arguments are, one after the other; the last holds for all
+	// that follow.
+	takes []kind
 	// more follows the flags in its help.
 	more string
 	// define defines the flags, and returns what is done once they are set.
 	define func(*flag.FlagSet) action
 }
+
+// kind is what an argument is, for those who complete it.
+type kind int
+
+const (
+	nothing kind = iota
+	anImage      // that is here
+	aPlace
+	aLayer
+	aHost
+	aFile
+	aShell
+)
 
 // action does what a command is for.
 type action func(ctx context.Context, args []string, s Streams) error
@@ -47,20 +63,21 @@ func commands() []command {
 	return []command{
 		{group: ofRegistry, name: "registry serve", what: "serve a registry", more: settingsHelp, define: serve},
 		{group: ofRegistry, name: "registry fsck", what: "check a registry's store, and mend it", more: settingsHelp, define: fsck},
-		{group: ofImages, name: "pull", args: "IMAGE", what: "fetch an image from its registry", least: 1, most: 1, resumes: true, define: pull},
-		{group: ofImages, name: "push", args: "IMAGE", what: "send an image to its registry", least: 1, most: 1, resumes: true, define: push},
-		{group: ofImages, name: "copy", args: "SOURCE TARGET", what: "copy from anywhere to anywhere", least: 2, most: 2, more: placesHelp, resumes: true, define: copyImage},
-		{group: ofImages, name: "tags", args: "REPOSITORY", what: "list the tags in a registry", least: 1, most: 1, define: tags},
+		{group: ofImages, name: "pull", args: "IMAGE", what: "fetch an image from its registry", least: 1, most: 1, resumes: true, takes: []kind{anImage}, define: pull},
+		{group: ofImages, name: "push", args: "IMAGE", what: "send an image to its registry", least: 1, most: 1, resumes: true, takes: []kind{anImage}, define: push},
+		{group: ofImages, name: "copy", args: "SOURCE TARGET", what: "copy from anywhere to anywhere", least: 2, most: 2, more: placesHelp, resumes: true, takes: []kind{aPlace}, define: copyImage},
+		{group: ofImages, name: "tags", args: "REPOSITORY", what: "list the tags in a registry", least: 1, most: 1, takes: []kind{anImage}, define: tags},
 		{group: ofImages, name: "images", what: "list the images that are here", define: images},
-		{group: ofImages, name: "inspect", args: "IMAGE|PLACE", what: "show what an image is made of", least: 1, most: 1, more: placesHelp, define: inspect},
-		{group: ofImages, name: "rm", args: "IMAGE...", what: "take the names of images away", least: 1, most: -1, define: remove},
+		{group: ofImages, name: "inspect", args: "IMAGE|PLACE", what: "show what an image is made of", least: 1, most: 1, more: placesHelp, takes: []kind{aPlace}, define: inspect},
+		{group: ofImages, name: "rm", args: "IMAGE...", what: "take the names of images away", least: 1, most: -1, takes: []kind{anImage}, define: remove},
 		{group: ofImages, name: "prune", what: "free the space of what nobody needs", define: prune},
-		{group: ofLayers, name: "layer add", args: "NAME FOLDER|TAR", what: "make a layer, and give it a name", least: 2, most: 2, more: layerHelp, define: layerAdd},
+		{group: ofLayers, name: "layer add", args: "NAME FOLDER|TAR", what: "make a layer, and give it a name", least: 2, most: 2, more: layerHelp, takes: []kind{nothing, aFile}, define: layerAdd},
 		{group: ofLayers, name: "layer ls", what: "list the layers", define: layerList},
-		{group: ofLayers, name: "layer rm", args: "NAME...", what: "take the names of layers away", least: 1, most: -1, define: layerRemove},
-		{group: ofRunning, name: "run", args: "IMAGE [COMMAND...]", what: "run an image in a container", least: 1, most: -1, foreign: true, more: runHelp, define: runImage},
-		{group: ofAccounts, name: "login", args: "HOST", what: "keep a name and password for a registry", least: 1, most: 1, define: login},
-		{group: ofAccounts, name: "logout", args: "HOST", what: "forget them", least: 1, most: 1, define: logout},
+		{group: ofLayers, name: "layer rm", args: "NAME...", what: "take the names of layers away", least: 1, most: -1, takes: []kind{aLayer}, define: layerRemove},
+		{group: ofRunning, name: "run", args: "IMAGE [COMMAND...]", what: "run an image in a container", least: 1, most: -1, foreign: true, takes: []kind{anImage}, more: runHelp, define: runImage},
+		{group: ofAccounts, name: "login", args: "HOST", what: "keep a name and password for a registry", least: 1, most: 1, takes: []kind{aHost}, define: login},
+		{group: ofAccounts, name: "logout", args: "HOST", what: "forget them", least: 1, most: 1, takes: []kind{aHost}, define: logout},
+		{group: ofItself, name: "completion", args: "bash|zsh|fish", what: "print a script that has a shell complete commands", least: 1, most: 1, takes: []kind{aShell}, more: completionHelp, define: completion},
 		{group: ofItself, name: "version", what: "say what this was built from", define: version},
 	}
 }
@@ -81,6 +98,12 @@ found, 128+N that signal N ended it.
 const layerHelp = `
 A tar may be compressed with gzip or zstd; - is one from stdin. shibafu push IMAGE
 --layers NAME,NAME puts an image together from layers.
+`
+
+const completionHelp = `
+bash: source <(shibafu completion bash)     in ~/.bashrc
+zsh:  source <(shibafu completion zsh)      in ~/.zshrc, after compinit
+fish: shibafu completion fish | source      in ~/.config/fish/config.fish
 `
 
 const placesHelp = `

@@ -19,7 +19,10 @@ func (i *item) line(columns int) string {
 		return fit(columns, fmt.Sprintf("%s  %9s  %s", name, report.Size(i.size), i.outcome), name+"  "+i.outcome, name)
 	}
 	amount := fmt.Sprintf("%9s / %s", report.Size(i.done), report.Size(i.size))
-	rate := fmt.Sprintf("%9s/s", report.Size(int64(i.speed.rate)))
+	rate := strings.Repeat(" ", 11) // it is not known yet
+	if i.speed.rate >= 1 {
+		rate = fmt.Sprintf("%9s/s", report.Size(int64(i.speed.rate)))
+	}
 	rest := "      "
 	if d, ok := left(i.size-i.done, i.speed.rate); ok {
 		rest = fmt.Sprintf("%6s", short(d))

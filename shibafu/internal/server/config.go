@@ -73,11 +73,11 @@ func NewConfig(fs *flag.FlagSet) *Config {
 	d.text(&c.PublicURL, "public-url", "publicURL", "", "`URL` that clients reach this registry by, for Location headers; they are relative if it is empty", c.settlePublicURL)
 	fs.BoolVar(&c.Delete, "delete", true, "let clients delete manifests, tags and blobs")
 	d.define("delete", "delete", jsonBool, "true or false", nil)
-	d.text(&c.Missing, "missing", "missing", string(repo.RejectMissing), "`policy` for manifests that refer to what is not there: reject, index (take an index) or allow",
-		oneOf(&c.Missing, string(repo.RejectMissing), string(repo.AllowMissingInIndex), string(repo.AllowMissing)))
+	d.word(&c.Missing, "missing", "missing", "`policy` for manifests that refer to what is not there: reject, index (take an index) or allow",
+		string(repo.RejectMissing), string(repo.AllowMissingInIndex), string(repo.AllowMissing))
 	fs.Var(levelValue{&c.LogLevel}, "log-level", "least `level` to log: debug, info, warn or error")
 	d.define("log-level", "log.level", jsonText, "debug, info, warn or error", nil)
-	d.text(&c.LogFormat, "log-format", "log.format", "text", "`format` of the log: text or json", oneOf(&c.LogFormat, "text", "json"))
+	d.word(&c.LogFormat, "log-format", "log.format", "`format` of the log: text or json", "text", "json")
 
 	d.bytes(&c.Manifest, "limits-manifest", "limits.manifest", manifest.MaxSize, 1, "largest manifest, in `bytes`")
 	d.bytes(&c.Cache, "limits-cache", "limits.cache", 16<<20, 1, "memory for manifests, and again for lists of tags, in `bytes`")
@@ -107,6 +107,13 @@ func (d definer) define(name, field string, k kind, want string, valid func() er
 func (d definer) text(p *string, name, field, value, usage string, valid func() error) {
 	d.fs.StringVar(p, name, value, usage)
 	d.define(name, field, jsonText, "text", valid)
+}
+
+// word defines a setting that is one of some words, the first unless told.
+func (d definer) word(p *string, name, field, usage string, words ...string) {
+	*p = words[0]
+	d.fs.Var(&wordValue{p, words}, name, usage)
+	d.define(name, field, jsonText, "text", oneOf(p, words...))
 }
 
 func (d definer) count(p *int, name, field string, value int, usage string) {

@@ -48,6 +48,31 @@ func (l levelValue) Set(text string) error {
 	return errors.New("want debug, info, warn or error")
 }
 
+// Choices are the words for it.
+func (levelValue) Choices() []string { return []string{"debug", "info", "warn", "error"} }
+
+// wordValue is the value of a setting that is one of some words. Whether it is one is
+// looked at when all settings are known.
+type wordValue struct {
+	p     *string
+	words []string
+}
+
+func (w *wordValue) String() string {
+	if w.p == nil { // the zero value
+		return ""
+	}
+	return *w.p
+}
+
+func (w *wordValue) Set(text string) error {
+	*w.p = text
+	return nil
+}
+
+// Choices are the words for it.
+func (w *wordValue) Choices() []string { return w.words }
+
 func oneOf(p *string, words ...string) func() error {
 	return func() error {
 		if slices.Contains(words, *p) {
