@@ -5,7 +5,7 @@ import (
 	"os"
 	"sync"
 
-	"shibafu.dev/shibafu/internal/container/linux"
+	"shibafu.dev/shibafu/internal/terminal"
 )
 
 // streams are the standard files of a container. They are pipes, or a terminal of its
@@ -76,24 +76,24 @@ func (s *streams) closeTheirs() {
 }
 
 // attachTerminal joins the container's terminal to the one of this process.
-func (s *streams) attachTerminal(terminal *os.File) {
-	if terminal == nil {
+func (s *streams) attachTerminal(theirs *os.File) {
+	if theirs == nil {
 		return
 	}
 	s.mu.Lock()
-	s.terminal = terminal
-	if in, ok := s.spec.Stdin.(*os.File); ok && s.spec.Interactive {
-		if restore, err := linux.Raw(in); err == nil { // else it is no terminal
+	s.terminal = theirs
+	if in := terminal.Of(s.spec.Stdin); in != nil && s.spec.Interactive {
+		if restore, err := terminal.Raw(in); err == nil {
 			s.restore = restore
 		}
 	}
 	s.mu.Unlock()
 	s.resize()
 	if s.spec.Interactive {
-		go s.feed(terminal)
+		go s.feed(theirs)
 	}
 	s.copies.Go(func() {
-		_, _ = io.Copy(s.spec.Stdout, terminal) // EIO when the last program has closed it
+		_, _ = io.Copy(s.spec.Stdout, theirs) // EIO when the last program has closed it
 	})
 }
 
@@ -104,13 +104,10 @@ func (s *streams) resize() {
 	if s.terminal == nil {
 		return
 	}
-	for _, f := range []io.Writer{s.spec.Stdout, s.spec.Stderr} {
-		file, ok := f.(*os.File)
-		if !ok {
-			continue
-		}
-		if size, err := linux.TerminalSize(file); err == nil {
-			_ = linux.SetTerminalSize(s.terminal, size)
+	for _, w := range []io.Writer{s.spec.Stdout, s.spec.Stderr} {
+		if f := terminal.Of(w); f != nil {
+			columns, rows := terminal.Size(f)
+			_ = terminal.SetSize(s.terminal, columns, rows)
 			return
 		}
 	}

@@ -7,9 +7,6 @@ import (
 	"unsafe"
 )
 
-// Size is that of a terminal, in characters and pixels, as the kernel has it.
-type Size struct{ Rows, Columns, Width, Height uint16 }
-
 const (
 	tiocgptn   = 0x80045430
 	tiocsptlck = 0x40045431
@@ -18,35 +15,6 @@ const (
 func ioctl(f *os.File, request uintptr, argument unsafe.Pointer) error {
 	_, err := call(syscall.SYS_IOCTL, f.Fd(), request, uintptr(argument))
 	return err
-}
-
-// TerminalSize returns the size of a terminal.
-func TerminalSize(f *os.File) (s Size, err error) {
-	err = ioctl(f, syscall.TIOCGWINSZ, unsafe.Pointer(&s))
-	return s, os.NewSyscallError("ioctl TIOCGWINSZ", err)
-}
-
-// SetTerminalSize sets it, which its programs are told of.
-func SetTerminalSize(f *os.File, s Size) error {
-	return os.NewSyscallError("ioctl TIOCSWINSZ", ioctl(f, syscall.TIOCSWINSZ, unsafe.Pointer(&s)))
-}
-
-// Raw has a terminal pass on every key as it is. restore makes it what it was.
-func Raw(f *os.File) (restore func(), err error) {
-	var was syscall.Termios
-	if err := ioctl(f, syscall.TCGETS, unsafe.Pointer(&was)); err != nil {
-		return nil, os.NewSyscallError("ioctl TCGETS", err)
-	}
-	raw := was
-	raw.Iflag &^= syscall.IGNBRK | syscall.BRKINT | syscall.PARMRK | syscall.ISTRIP | syscall.INLCR | syscall.IGNCR | syscall.ICRNL | syscall.IXON
-	raw.Oflag &^= syscall.OPOST
-	raw.Lflag &^= syscall.ECHO | syscall.ECHONL | syscall.ICANON | syscall.ISIG | syscall.IEXTEN
-	raw.Cflag = raw.Cflag&^(syscall.CSIZE|syscall.PARENB) | syscall.CS8
-	raw.Cc[syscall.VMIN], raw.Cc[syscall.VTIME] = 1, 0
-	if err := ioctl(f, syscall.TCSETS, unsafe.Pointer(&raw)); err != nil {
-		return nil, os.NewSyscallError("ioctl TCSETS", err)
-	}
-	return func() { _ = ioctl(f, syscall.TCSETS, unsafe.Pointer(&was)) }, nil
 }
 
 // NewTerminal makes a terminal of the pts file system that is mounted at a folder:
