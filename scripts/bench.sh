@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Measures shibafu beside docker-registry, distribution v3 and crane's registry, on
+# Measures shibafu beside other registries, clients and runners of containers, on
 # loopback, with fresh folders, in one run, and holds it against its bars.
-# bench.sh [-only manifest,blob,pull,push,images,tag,tags,catalog,start] [-scale 0.1]
+# bench.sh [-only manifest,blob,pull,push,images,tag,tags,catalog,start,client,run] [-scale 0.1]
 #
 # As root it makes a new ext4 file system for the stores, in a file: what a file system
 # costs depends on what was done to it before. Some of ext4's scans inodes that were
@@ -15,6 +15,10 @@ cleanup() {
 
 debian docker-registry docker-registry
 debian strace strace
+debian dockerd docker.io
+debian runc runc
+debian podman podman
+debian busybox busybox-static
 gotool crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
 gotool registry github.com/distribution/distribution/v3/cmd/registry@v3.1.2
 build

@@ -72,6 +72,8 @@ var workloads = []workload{
 	{"client-copy", "clients copy 8 layers of 64 MiB between registries", (*bench).clientCopy},
 	{"client-cut", "clients move 64 MiB over a link of 50 Mbit/s that is cut every 3 s", (*bench).clientCut},
 	{"client-again", "clients pull what they have", (*bench).clientAgain},
+	{"run-true", "run a container that does nothing", (*bench).runTrue},
+	{"run-first", "run an image of 200 MiB of which nothing is here", (*bench).runFirst},
 }
 
 // bench is one run.
