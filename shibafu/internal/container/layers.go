@@ -10,9 +10,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"shibafu.dev/step6-client/layer"
 )
+
+// lockSuffix follows a layer's name in that of the lock for unpacking it.
+const lockSuffix = ".lock"
 
 // names are what the layers of an image are called when they are unpacked, the lowest
 // first. They are short, as an overlay's options must fit into a page. Who the owners
@@ -59,9 +63,8 @@ func (s *Store) unpack(ctx context.Context, i Image, unpacking func(layer.Blob))
 	for n, name := range s.names(i) {
 		target := filepath.Join(s.layers(), name)
 		if _, err := os.Lstat(target); errors.Is(err, fs.ErrNotExist) {
-			unpacking(i.Layers[n])
-			err := s.unpackOne(ctx, target, i.Layers[n], done)
-			if err != nil && !errors.Is(err, fs.ErrExist) { // somebody else was quicker
+			err = s.unpackOnce(ctx, target, i.Layers[n], done, unpacking)
+			if err != nil {
 				return nil, err
 			}
 		} else if err != nil {
@@ -77,6 +80,26 @@ func (s *Store) unpack(ctx context.Context, i Image, unpacking func(layer.Blob))
 		done = slices.Insert(done, 0, name)
 	}
 	return done, nil
+}
+
+// unpackOnce unpacks a layer, or waits for who is doing so.
+func (s *Store) unpackOnce(ctx context.Context, target string, b layer.Blob, lower []string, unpacking func(layer.Blob)) error {
+	turn := target + lockSuffix
+	held, err := lock(turn, syscall.LOCK_EX)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	defer os.Remove(turn) // who waits for it finds the layer, and who comes later too
+	if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	unpacking(b)
+	err = s.unpackOne(ctx, target, b, lower)
+	if errors.Is(err, fs.ErrExist) { // by somebody whose lock was another file of that name
+		return nil
+	}
+	return err
 }
 
 func (s *Store) unpackOne(ctx context.Context, target string, b layer.Blob, lower []string) error {

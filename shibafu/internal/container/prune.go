@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -47,8 +48,10 @@ func (s *Store) Prune(ctx context.Context, images []Image, dry bool) (done Prune
 				return done, err
 			}
 		}
-		done.Layers++
-		done.Bytes += bytes
+		if !strings.HasSuffix(e.Name(), lockSuffix) {
+			done.Layers++
+			done.Bytes += bytes
+		}
 	}
 	return done, nil
 }
