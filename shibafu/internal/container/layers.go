@@ -85,7 +85,7 @@ func (s *Store) unpack(ctx context.Context, i Image, unpacking func(layer.Blob))
 // unpackOnce unpacks a layer, or waits for who is doing so.
 func (s *Store) unpackOnce(ctx context.Context, target string, b layer.Blob, lower []string, unpacking func(layer.Blob)) error {
 	turn := target + lockSuffix
-	held, err := lock(turn, syscall.LOCK_EX)
+	held, err := await(ctx, turn, syscall.LOCK_EX)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ type Pruned struct {
 // images and that no container uses; or says what it would remove, if dry. It waits
 // until no container is coming to be.
 func (s *Store) Prune(ctx context.Context, images []Image, dry bool) (done Pruned, err error) {
-	held, err := s.lock(syscall.LOCK_EX)
+	held, err := await(ctx, s.lockFile(), syscall.LOCK_EX)
 	if err != nil {
 		return Pruned{}, err
 	}

@@ -72,7 +72,7 @@ type container struct {
 
 // create makes the container's folder, with its layers unpacked.
 func (s *Store) create(ctx context.Context, i Image, spec *Spec) (*container, error) {
-	held, err := s.lock(syscall.LOCK_SH) // so that nobody prunes what is about to be used
+	held, err := await(ctx, s.lockFile(), syscall.LOCK_SH) // so that nobody prunes what is about to be used
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +109,7 @@ func (s *Store) mkdir(ctx context.Context, folder string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	held, err := lock(filepath.Join(folder, "lock"), syscall.LOCK_EX|syscall.LOCK_NB)
+	held, err := lock(filepath.Join(folder, "lock"), syscall.LOCK_EX)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return wrong("one of the name %s runs already", filepath.Base(folder))
 	}
@@ -130,7 +130,7 @@ func randomName() string {
 }
 
 func (c *container) fill() (err error) {
-	if c.lock, err = lock(filepath.Join(c.folder, "lock"), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if c.lock, err = lock(filepath.Join(c.folder, "lock"), syscall.LOCK_EX); err != nil {
 		return err
 	}
 	for _, name := range []string{"upper", "work", "root"} {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"shibafu.dev/shibafu/internal/container/cgroup"
 	"shibafu.dev/shibafu/internal/container/userns"
@@ -53,31 +54,42 @@ func isInitialNamespace() bool {
 	return err == nil && n == 3 && inside == 0 && outside == 0 && count == 1<<32-1
 }
 
-// lock opens a file that is made if it is missing, and takes its lock in that way.
-// Closing it lets go.
+// lock opens a file that is made if it is missing, and takes its lock in that way, or
+// fails with EWOULDBLOCK. Closing it lets go.
 func lock(path string, how int) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err := syscall.Flock(int(f.Fd()), how)
-		switch err {
-		case nil:
-			return f, nil
-		case syscall.EINTR:
-		default:
-			return nil, errors.Join(&os.PathError{Op: "lock", Path: path, Err: err}, f.Close())
+	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(&os.PathError{Op: "lock", Path: path, Err: err}, f.Close())
+	}
+	return f, nil
+}
+
+// await is lock, but waits for the lock until ctx ends.
+func await(ctx context.Context, path string, how int) (*os.File, error) {
+	const longest = 50 * time.Millisecond
+	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
+		f, err := lock(path, how)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return f, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, ctx.Err()
 		}
 	}
 }
 
-func (s *Store) lock(how int) (*os.File, error) { return lock(filepath.Join(s.dir, "lock"), how) }
+// lockFile is the file whose lock is held, for reading, while a container comes to be.
+func (s *Store) lockFile() string { return filepath.Join(s.dir, "lock") }
 
 // Sweep removes what containers and unpackings have left whose processes have died. It
 // does not wait for others, who sweep as well.
 func (s *Store) Sweep(ctx context.Context) error {
-	held, err := s.lock(syscall.LOCK_EX | syscall.LOCK_NB)
+	held, err := lock(s.lockFile(), syscall.LOCK_EX)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil
 	}
@@ -96,7 +108,7 @@ func (s *Store) sweep(ctx context.Context) error {
 	}
 	for _, e := range all {
 		folder := filepath.Join(s.containers(), e.Name())
-		held, err := lock(filepath.Join(folder, "lock"), syscall.LOCK_EX|syscall.LOCK_NB)
+		held, err := lock(filepath.Join(folder, "lock"), syscall.LOCK_EX)
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			continue // it runs
 		}
