@@ -109,18 +109,14 @@ func (s *Store) mkdir(ctx context.Context, folder string) error {
 	if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	held, err := lock(filepath.Join(folder, "lock"), syscall.LOCK_EX)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	if err := s.bury(ctx, filepath.Base(folder)); err != nil {
+		return err
+	}
+	err = os.Mkdir(folder, 0o700)
+	if errors.Is(err, fs.ErrExist) {
 		return wrong("one of the name %s runs already", filepath.Base(folder))
 	}
-	if err != nil {
-		return err
-	}
-	defer held.Close()
-	if err := s.remove(ctx, folder); err != nil {
-		return err
-	}
-	return os.Mkdir(folder, 0o700)
+	return err
 }
 
 func randomName() string {
@@ -130,7 +126,7 @@ func randomName() string {
 }
 
 func (c *container) fill() (err error) {
-	if c.lock, err = lock(filepath.Join(c.folder, "lock"), syscall.LOCK_EX); err != nil {
+	if c.lock, err = lock(filepath.Join(c.folder, lockName), syscall.LOCK_EX, os.O_CREATE); err != nil {
 		return err
 	}
 	for _, name := range []string{"upper", "work", "root"} {
@@ -150,7 +146,7 @@ func (c *container) close() error {
 	if c.group != nil {
 		err = c.group.Remove(context.Background())
 	}
-	err = errors.Join(err, c.store.remove(context.Background(), c.folder))
+	err = errors.Join(err, c.store.removeContainer(context.Background(), c.folder))
 	if c.lock != nil {
 		err = errors.Join(err, c.lock.Close())
 	}

@@ -54,10 +54,13 @@ func isInitialNamespace() bool {
 	return err == nil && n == 3 && inside == 0 && outside == 0 && count == 1<<32-1
 }
 
-// lock opens a file that is made if it is missing, and takes its lock in that way, or
-// fails with EWOULDBLOCK. Closing it lets go.
-func lock(path string, how int) (*os.File, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+// lockName is the file of a container, or of the store, whose lock is held.
+const lockName = "lock"
+
+// lock opens a file, with os.O_CREATE if it may be missing, and takes its lock in that
+// way, or fails with EWOULDBLOCK. Closing it lets go.
+func lock(path string, how, flags int) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|flags, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -67,11 +70,12 @@ func lock(path string, how int) (*os.File, error) {
 	return f, nil
 }
 
-// await is lock, but waits for the lock until ctx ends.
+// await is lock, but waits for the lock until ctx ends. The file is made if it is
+// missing.
 func await(ctx context.Context, path string, how int) (*os.File, error) {
 	const longest = 50 * time.Millisecond
 	for pause := time.Millisecond; ; pause = min(2*pause, longest) {
-		f, err := lock(path, how)
+		f, err := lock(path, how, os.O_CREATE)
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return f, err
 		}
@@ -84,12 +88,12 @@ func await(ctx context.Context, path string, how int) (*os.File, error) {
 }
 
 // lockFile is the file whose lock is held, for reading, while a container comes to be.
-func (s *Store) lockFile() string { return filepath.Join(s.dir, "lock") }
+func (s *Store) lockFile() string { return filepath.Join(s.dir, lockName) }
 
 // Sweep removes what containers and unpackings have left whose processes have died. It
 // does not wait for others, who sweep as well.
 func (s *Store) Sweep(ctx context.Context) error {
-	held, err := lock(s.lockFile(), syscall.LOCK_EX)
+	held, err := lock(s.lockFile(), syscall.LOCK_EX, os.O_CREATE)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil
 	}
@@ -107,21 +111,58 @@ func (s *Store) sweep(ctx context.Context) error {
 		return err
 	}
 	for _, e := range all {
-		folder := filepath.Join(s.containers(), e.Name())
-		held, err := lock(filepath.Join(folder, "lock"), syscall.LOCK_EX)
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			continue // it runs
-		}
-		if err != nil {
-			return err
-		}
-		err = errors.Join(s.remove(ctx, folder), s.sweepGroups(ctx, e.Name()))
-		held.Close()
-		if err != nil {
+		if err := s.bury(ctx, e.Name()); err != nil {
 			return err
 		}
 	}
 	return layer.Sweep(s.layers())
+}
+
+// bury removes a container that has died. One that runs, or that is about to be gone,
+// is left alone.
+func (s *Store) bury(ctx context.Context, name string) error {
+	folder := filepath.Join(s.containers(), name)
+	held, err := lock(filepath.Join(folder, lockName), syscall.LOCK_EX, 0)
+	switch {
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return nil
+	case errors.Is(err, fs.ErrNotExist): // no more than the empty folder is left
+		_ = os.Remove(folder)
+		return nil
+	case err != nil:
+		return err
+	}
+	defer held.Close()
+	return errors.Join(s.sweepGroups(ctx, name), s.removeContainer(ctx, folder))
+}
+
+// removeContainer removes a container's folder, the lock that is held last: who finds
+// that gone has nothing more to remove.
+func (s *Store) removeContainer(ctx context.Context, folder string) error {
+	all, err := os.ReadDir(folder)
+	if err != nil {
+		return err
+	}
+	for _, e := range all {
+		path, err := filepath.Join(folder, e.Name()), error(nil)
+		switch {
+		case e.IsDir():
+			err = s.remove(ctx, path)
+		case e.Name() != lockName:
+			err = os.Remove(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return errors.Join(ignoreMissing(os.Remove(filepath.Join(folder, lockName))), ignoreMissing(os.Remove(folder)))
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (s *Store) sweepGroups(ctx context.Context, name string) error {
