@@ -9,9 +9,13 @@ import (
 	"syscall"
 
 	"shibafu.dev/shibafu/internal/cli"
+	"shibafu.dev/shibafu/internal/container"
 )
 
 func main() {
+	if code, done := container.Reenter(); done {
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal does not wait
 	code := cli.Run(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})

@@ -21,15 +21,16 @@ func main() {
 	}
 	tools := flag.String("tools", "", "folder of the other registries' programs: registry, docker-registry, crane")
 	shibafu := flag.String("shibafu", "", "shibafu's program")
+	puller := flag.String("client", "", "the program that pulls and pushes as ours")
 	work := flag.String("work", "", "folder for stores")
-	only := flag.String("only", "", "comma-separated workloads; all if empty")
+	only := flag.String("only", "", "comma-separated workloads, or what their names begin with up to a hyphen; all if empty")
 	scale := flag.Float64("scale", 1, "how much work to do; 1 takes some minutes")
 	flag.Parse()
-	b := bench{tools: *tools, shibafu: *shibafu, work: *work, scale: *scale, client: &http.Client{
+	b := bench{tools: *tools, shibafu: *shibafu, puller: *puller, work: *work, scale: *scale, client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, WriteBufferSize: 256 << 10},
 	}}
 	for _, w := range workloads {
-		if *only != "" && !strings.Contains(","+*only+",", ","+w.name+",") {
+		if !w.chosen(*only) {
 			continue
 		}
 		fmt.Printf("\n%s\n", w.what)
@@ -50,6 +51,12 @@ type workload struct {
 	run        func(*bench) error
 }
 
+// chosen tells whether a list of names has that of w, or of its group; "" has all.
+func (w workload) chosen(list string) bool {
+	group, _, _ := strings.Cut(w.name, "-")
+	return list == "" || strings.Contains(","+list+",", ","+w.name+",") || strings.Contains(","+list+",", ","+group+",")
+}
+
 var workloads = []workload{
 	{"manifest", "manifest GET by tag, 16 connections", (*bench).manifestGet},
 	{"blob", "blob GET, 10 KiB, 16 connections", (*bench).blobGet},
@@ -60,14 +67,20 @@ var workloads = []workload{
 	{"tags", "a page of 100 tags in 100,000", (*bench).tags},
 	{"catalog", "a page of 100 repositories in 10,000", (*bench).catalog},
 	{"start", "start, and memory when idle", (*bench).start},
+	{"client-pull", "clients pull 8 layers of 64 MiB", (*bench).clientPull},
+	{"client-push", "clients push 8 layers of 64 MiB", (*bench).clientPush},
+	{"client-copy", "clients copy 8 layers of 64 MiB between registries", (*bench).clientCopy},
+	{"client-cut", "clients move 64 MiB over a link of 50 Mbit/s that is cut every 3 s", (*bench).clientCut},
+	{"client-again", "clients pull what they have", (*bench).clientAgain},
 }
 
 // bench is one run.
 type bench struct {
-	tools, shibafu, work string
-	scale                float64
-	client               *http.Client
-	met, missed          int
+	tools, shibafu, puller, work string
+	scale                        float64
+	client                       *http.Client
+	moved                        *fixture // what the clients move, once it is made
+	met, missed                  int
 }
 
 // count scales a number of requests.

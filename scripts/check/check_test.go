@@ -101,7 +101,9 @@ func TestStandardLibraryOnly(t *testing.T) {
 func TestDomainPackagesKnowNoHTTP(t *testing.T) {
 	domain := []string{"digest", "ref", "oci", "bucket", "bucket/dir", "bucket/dir/journal", "bucket/mem", "cas", "upload",
 		"manifest", "repo", "layer", "credential", "journal", "layout", "archive", "transfer",
-		"place", "report", "cmdline"}
+		"place", "report", "cmdline", "internal/container", "internal/container/account", "internal/container/cgroup",
+		"internal/container/control", "internal/container/inside", "internal/container/linux", "internal/container/seccomp",
+		"internal/container/userns"}
 	found := 0
 	for _, p := range packages(t) {
 		_, name, _ := strings.Cut(strings.TrimPrefix(p.path, "shibafu.dev/"), "/")

@@ -26,6 +26,8 @@ var (
 	ErrNotExist = errors.New("bucket: no such key")
 	// ErrChanged says that a Change's condition did not hold.
 	ErrChanged = errors.New("bucket: condition does not hold")
+	// ErrInUse says that an upload is open already.
+	ErrInUse = errors.New("bucket: upload is open already")
 	// ErrOffset says that bytes were to be appended elsewhere than at the end.
 	ErrOffset = errors.New("bucket: not the end of the upload")
 	// ErrFull says that the backend has no room; once there is some again, the
@@ -62,7 +64,7 @@ type Bucket interface {
 	// Save nothing of it outlives its Close. The caller closes it.
 	CreateUpload(ctx context.Context, id string) (Upload, error)
 	// OpenUpload takes an upload up where it was last saved. One upload may be open
-	// once at a time. ErrNotExist, also for one that is too damaged to be taken up;
+	// once at a time: ErrInUse, also of CreateUpload, if the backend can tell. ErrNotExist, also for one that is too damaged to be taken up;
 	// what is left of that is removed.
 	OpenUpload(ctx context.Context, id string) (Upload, error)
 	// Uploads yields the IDs of the uploads that were saved and neither written nor

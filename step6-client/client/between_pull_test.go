@@ -70,6 +70,21 @@ func flipped(at int) between {
 	})
 }
 
+// slowed takes so long, of a bubble's time, for each piece of an answer.
+func slowed(pause time.Duration) between {
+	return answers(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+		return &writer{w, func(p []byte) []byte { time.Sleep(pause); return p }}
+	})
+}
+
+// slow is so slow that several ranges at once are faster.
+func slow(next http.Handler) http.Handler { return slowed(time.Millisecond)(next) }
+
+// both is one behind the other.
+func both(a, b between) between {
+	return func(next http.Handler) http.Handler { return a(b(next)) }
+}
+
 // noRanges does not look at Range.
 func noRanges(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -9,6 +9,7 @@ import (
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/endpoint"
+	"shibafu.dev/step1-spec-notes/oci"
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step2-cas/bucket"
 	"shibafu.dev/step6-client/wire"
@@ -60,6 +61,16 @@ func (c *Client) OpenBlob(ctx context.Context, name ref.Name, d digest.Digest) (
 	return b, nil
 }
 
+// ReadBlob is OpenBlob where the size is known: nothing is sent before the first Read,
+// whose error says what is wrong. unchecked leaves the check to the caller.
+func (c *Client) ReadBlob(ctx context.Context, name ref.Name, d oci.Descriptor, unchecked bool) bucket.Object {
+	b := &blob{client: c, ctx: ctx, name: name, digest: d.Digest, size: d.Size}
+	if !unchecked {
+		b.check = digest.NewVerifier(d.Digest)
+	}
+	return b
+}
+
 // blob is a blob that is being read.
 type blob struct {
 	client *Client
@@ -67,6 +78,7 @@ type blob struct {
 	name   ref.Name
 	digest digest.Digest
 	size   int64
+	until  int64 // where reading ends; 0 for at the blob's end
 
 	at     int64         // where the next Read is
 	body   io.ReadCloser // what comes from there; nil where there is no connection
@@ -115,7 +127,7 @@ func (b *blob) disconnect() {
 // Read implements io.Reader.
 func (b *blob) Read(p []byte) (int, error) {
 	for {
-		if b.at >= b.size {
+		if b.at >= b.limit() {
 			return 0, b.end()
 		}
 		if len(p) == 0 {
@@ -127,7 +139,7 @@ func (b *blob) Read(p []byte) (int, error) {
 			}
 			continue
 		}
-		n, err := b.body.Read(p[:min(int64(len(p)), b.size-b.at)])
+		n, err := b.body.Read(p[:min(int64(len(p)), b.limit()-b.at)])
 		if n > 0 {
 			b.failed = 0
 			return b.accept(p[:n])
@@ -140,6 +152,14 @@ func (b *blob) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// limit is where reading ends.
+func (b *blob) limit() int64 {
+	if b.until > 0 {
+		return b.until
+	}
+	return b.size
 }
 
 // end is what follows the last byte: io.EOF, unless an empty blob should not be one.
@@ -190,8 +210,8 @@ func unexpected(err error) error {
 // connection, if it was cut at once.
 func (b *blob) connect() error {
 	last := int64(-1)
-	if b.at > 0 {
-		last = b.size - 1 // not all registries know ranges without an end
+	if b.at > 0 || b.until > 0 {
+		last = b.limit() - 1 // not all registries know ranges without an end
 	}
 	part, err := b.client.get(b.ctx, b.name, b.digest, b.at, last)
 	if err != nil {
@@ -203,6 +223,9 @@ func (b *blob) connect() error {
 	if part.size >= 0 && part.size != b.size || b.size < 0 {
 		part.Close()
 		return fmt.Errorf("%w: blob %s has %d bytes, but comes with %d", ErrAnswer, b.digest, b.size, part.size)
+	}
+	if part.whole {
+		b.until = 0 // it all comes anyway
 	}
 	b.body = part
 	if err := part.skip(b.at); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step2-cas/cas"
+	"shibafu.dev/step6-client/wire"
 )
 
 // Content opens the bytes of a blob from an offset on. It is called for every
@@ -103,6 +104,15 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	}
 	r.of.note(r.sent, err)
 	return n, err
+}
+
+// File and Passed implement wire.File.
+func (r *countingReader) File() io.Reader { return wire.FileOf(r.ReadCloser) }
+
+func (r *countingReader) Passed(n int64) {
+	wire.Passed(r.ReadCloser, n)
+	r.sent += n
+	r.of.note(r.sent, nil)
 }
 
 func (c *counting) note(sent int64, err error) {

@@ -22,6 +22,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"shibafu.dev/step1-spec-notes/digest"
@@ -61,8 +62,8 @@ type Options struct {
 	// Chunk is the largest piece in which a blob is pushed, in bytes; 0 for the whole.
 	// Pieces become smaller where a registry, or a proxy before it, does not take them.
 	Chunk int64
-	// Ranges is how many ranges of a large blob are downloaded at once; 1 for one
-	// stream. RangeSize is how large they are, in bytes; each is held in memory until
+	// Ranges is how many ranges of a large blob are downloaded at once, where one stream
+	// is slow; 1 for one stream anyway. RangeSize is how large they are, in bytes; each is held in memory until
 	// those before it are written, and all blobs share what memory there is for that.
 	Ranges    int
 	RangeSize int64
@@ -77,7 +78,8 @@ type Options struct {
 type Client struct {
 	conn    *wire.Conn
 	opts    Options
-	buffers *buffers // what ranges are received in
+	buffers *buffers    // what ranges are received in
+	fast    atomic.Bool // one stream was found to be as good as several
 }
 
 // New is the registry at host: "host" or "host:port", as in a reference. Nothing
@@ -93,7 +95,7 @@ func New(host string, opts Options) (*Client, error) {
 		return nil, err
 	}
 	most := max(opts.Ranges, int(memory/max(opts.RangeSize, DefaultRangeSize)))
-	return &Client{conn, opts, newBuffers(most, opts.RangeSize)}, nil
+	return &Client{conn: conn, opts: opts, buffers: newBuffers(most, opts.RangeSize)}, nil
 }
 
 // Close lets go of idle connections.

@@ -13,6 +13,7 @@ import (
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step2-cas/bucket"
 	"shibafu.dev/step2-cas/cas"
+	"shibafu.dev/step6-client/wire"
 )
 
 const (
@@ -20,6 +21,9 @@ const (
 	// cost.
 	saveBytes = 4 << 20
 	saveTime  = time.Second
+	// inUsePause is how long to wait before looking again whether somebody else has
+	// fetched the same blob.
+	inUsePause = 50 * time.Millisecond
 	// pulling is what the IDs of unfinished downloads begin with.
 	pulling = "pull-"
 )
@@ -30,18 +34,21 @@ const (
 //
 // What came of a download that ended early stays in the store as a writer of its own,
 // and the next PullBlob goes on with it, in another process too; DropPartial removes
-// what nobody went on with. One PullBlob at a time can fetch a digest into a store.
+// what nobody went on with. While another PullBlob fetches the digest into the store,
+// this one waits for it: to find the blob there, or to go on where that failed.
 func (c *Client) PullBlob(ctx context.Context, name ref.Name, d oci.Descriptor, to *cas.Store) error {
-	if info, err := to.Stat(ctx, d.Digest); err == nil && info.Size == d.Size {
-		c.opts.Progress(d.Digest, d.Size, d.Size)
-		return nil
-	}
-	w, err := to.OpenWriter(ctx, partialID(d.Digest))
-	if errors.Is(err, bucket.ErrNotExist) {
-		w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), now())
+	w, err := openPartial(ctx, d, to)
+	for errors.Is(err, bucket.ErrInUse) {
+		if err = wire.Sleep(ctx, inUsePause); err == nil {
+			w, err = openPartial(ctx, d, to)
+		}
 	}
 	if err != nil {
 		return err
+	}
+	if w == nil {
+		c.opts.Progress(d.Digest, d.Size, d.Size)
+		return nil
 	}
 	resumed := w.Size() > 0
 	err = c.pullInto(ctx, name, d, w, resumed)
@@ -53,6 +60,26 @@ func (c *Client) PullBlob(ctx context.Context, name ref.Name, d oci.Descriptor, 
 		return err
 	}
 	return c.pullInto(ctx, name, d, w, false)
+}
+
+// openPartial is what to has of d, to be gone on with; nil if that is all.
+// bucket.ErrInUse while somebody else does so.
+func openPartial(ctx context.Context, d oci.Descriptor, to *cas.Store) (*cas.Writer, error) {
+	if info, err := to.Stat(ctx, d.Digest); err == nil && info.Size == d.Size {
+		return nil, nil
+	}
+	w, err := to.OpenWriter(ctx, partialID(d.Digest))
+	if errors.Is(err, bucket.ErrNotExist) {
+		w, err = to.NewWriter(ctx, partialID(d.Digest), d.Digest.Algorithm(), now())
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Who had it until now may have been about to finish.
+	if info, err := to.Stat(ctx, d.Digest); err == nil && info.Size == d.Size {
+		return nil, w.Cancel(ctx)
+	}
+	return w, nil
 }
 
 func partialID(d digest.Digest) string { return pulling + string(d.Algorithm()) + "-" + d.Hex() }
@@ -109,26 +136,43 @@ func reread(w *cas.Writer, d digest.Digest) error {
 	return err
 }
 
-// receive appends to w what it lacks of d: in ranges if it is much, and if the
-// registry can do that.
+// fast is what one stream brings, in bytes a second, to gain nothing from others
+// beside it: each range is held in memory until those before it are written, which
+// costs more than it gains where the machine is what is slow.
+const fast = 32 << 20
+
+// receive appends to w what it lacks of d. If that is much, a first range tells how
+// fast the registry is: what follows comes in one stream, or in several ranges at once.
 func (c *Client) receive(ctx context.Context, name ref.Name, d oci.Descriptor, w *cas.Writer) error {
-	var from io.ReadCloser
-	if c.opts.Ranges > 1 && d.Size-w.Size() > 2*c.opts.RangeSize {
-		var err error
-		if from, err = c.openRanges(ctx, name, d, w.Size()); err != nil {
+	stream := &blob{client: c, ctx: ctx, name: name, digest: d.Digest, size: d.Size, at: w.Size()}
+	defer stream.Close()
+	if c.opts.Ranges > 1 && d.Size-w.Size() > 2*c.opts.RangeSize && !c.fast.Load() {
+		begin, at := time.Now(), w.Size()
+		stream.until = at + c.opts.RangeSize
+		if err := c.take(ctx, d, w, stream); err != nil {
 			return err
 		}
-	} else {
-		from = &blob{client: c, ctx: ctx, name: name, digest: d.Digest, size: d.Size, at: w.Size()}
+		if w.Size() == d.Size { // it knows no ranges
+			return nil
+		}
+		if rate := float64(w.Size()-at) / time.Since(begin).Seconds(); rate < fast {
+			from := c.openRanges(ctx, name, d, w.Size())
+			defer from.Close()
+			return c.take(ctx, d, w, from)
+		}
+		c.fast.Store(true)
+		stream.disconnect() // from an answer that is over
+		stream.until = 0
 	}
-	defer from.Close()
+	return c.take(ctx, d, w, stream)
+}
+
+// take appends to w what comes, and saves that about once a second.
+func (c *Client) take(ctx context.Context, d oci.Descriptor, w *cas.Writer, from io.Reader) error {
 	saved := time.Now()
 	for w.Size() < d.Size {
 		n, err := w.Append(ctx, w.Size(), &slice{from, min(saveBytes, d.Size-w.Size()), saved.Add(saveTime)})
-		if err == nil && n == 0 {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
+		if err != nil || n == 0 { // from has no more
 			return err
 		}
 		c.opts.Progress(d.Digest, w.Size(), d.Size)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -70,8 +69,9 @@ func TestPullBlob(t *testing.T) {
 		{"one stream", straight, 1, 3 * mib, 1, 3 * mib, 1},
 		{"empty", straight, 4, 0, 0, 0, 0},
 		{"one byte", straight, 4, 1, 1, 1, 1},
-		{"ranges", straight, 4, 8*mib + 5, 9, 8*mib + 5, 2},
-		{"ranges that come out even", straight, 2, 8 * mib, 8, 8 * mib, 2},
+		{"one range, and one stream where that came fast", straight, 4, 8*mib + 5, 2, 8*mib + 5, 1},
+		{"ranges", slow, 4, 8*mib + 5, 9, 8*mib + 5, 2},
+		{"ranges that come out even", slow, 2, 8 * mib, 8, 8 * mib, 2},
 		{"too small for ranges", straight, 4, 2 * mib, 1, 2 * mib, 1},
 		{"ranges ignored", noRanges, 4, 8 * mib, 1, 8 * mib, 1},
 		{"cut again and again", cutAnswers(700 << 10), 1, 3 * mib, 5, 3*mib + 1*mib, 1},
@@ -79,7 +79,7 @@ func TestPullBlob(t *testing.T) {
 		{"ranges, cut often", cutAnswers(100 << 10), 4, 8 * mib, 96, 12 * mib, 2}, // what is cut off counts too
 		{"ranges ignored, cut once", once(cutAnswers(700<<10), noRanges), 4, 3 * mib, 2, 4 * mib, 1},
 		{"not now", once(instead(1, pulls, status(503)), straight), 1, mib, 2, mib, 1},
-		{"ranges, one of them not now", instead(5, pulls, status(503)), 4, 8 * mib, 9, 8 * mib, 2},
+		{"ranges, one of them not now", both(instead(5, pulls, status(503)), slow), 4, 8 * mib, 9, 8 * mib, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			data, m := content(tt.size), new(reader)
@@ -164,9 +164,7 @@ func TestPullGoesOnAfterDeath(t *testing.T) {
 			folder := t.TempDir()
 			m := new(reader)
 			// Each piece takes a second, so that the download is saved on its way.
-			slow := answers(func(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
-				return &writer{w, func(p []byte) []byte { time.Sleep(100 * time.Millisecond); return p }}
-			})
+			slow := slowed(100 * time.Millisecond)
 			inBubble(t, m.before(slow), client.Options{Ranges: tt.ranges, RangeSize: mib}, func(t *testing.T, c, direct *client.Client) {
 				d := push(t, direct, aName, data)
 				pull := func(ctx context.Context) error {
@@ -221,6 +219,59 @@ func damage(t *testing.T, folder, name string, at int) {
 	raw[at] ^= 1
 	if err := os.WriteFile(found[0], raw, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Several that want the same blob in the same store fetch it once; and where the one
+// who does so fails, another goes on.
+func TestPullAtOnce(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		kill  bool
+		bytes int64 // at most
+	}{
+		{"the first fetches it", false, 3 * mib},
+		{"the first is stopped", true, 3*mib + 512<<10},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			folder, data, m := t.TempDir(), content(3*mib), new(reader)
+			inBubble(t, m.before(slow), client.Options{Ranges: 1}, func(t *testing.T, c, direct *client.Client) {
+				d := push(t, direct, aName, data)
+				files, err := dir.Open(folder)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer files.Close()
+				store := cas.New(files, cas.OCI)
+				first, kill := context.WithCancel(t.Context())
+				defer kill()
+				var all sync.WaitGroup
+				all.Go(func() {
+					if err := c.PullBlob(first, aName, d, store); (err != nil) != tt.kill {
+						t.Errorf("the first: %v", err)
+					}
+				})
+				for m.bytes.Load() < mib {
+					time.Sleep(time.Millisecond)
+				}
+				for range 3 {
+					all.Go(func() {
+						if err := c.PullBlob(t.Context(), aName, d, store); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				time.Sleep(time.Millisecond)
+				if tt.kill {
+					kill()
+				}
+				all.Wait()
+				holds(t, store, data)
+			})
+			if m.bytes.Load() > tt.bytes {
+				t.Errorf("%d bytes came, want at most %d", m.bytes.Load(), tt.bytes)
+			}
+		})
 	}
 }
 

@@ -80,47 +80,27 @@ func (p *piece) next() ([]byte, error) {
 	}
 }
 
-// openRanges reads d from the byte at on; the caller closes what it returns. The
-// first range is fetched before the others are begun: if Range is ignored, its
-// answer is all that there is to read.
-func (c *Client) openRanges(ctx context.Context, name ref.Name, d oci.Descriptor, at int64) (io.ReadCloser, error) {
-	probe, err := c.get(ctx, name, d.Digest, at, at+c.opts.RangeSize-1)
-	if err != nil {
-		return nil, err
-	}
-	if probe.size >= 0 && probe.size != d.Size {
-		probe.Close()
-		return nil, fmt.Errorf("%w: blob %s has %d bytes, but comes with %d", ErrAnswer, d.Digest, d.Size, probe.size)
-	}
-	if probe.whole {
-		b := &blob{client: c, ctx: ctx, name: name, digest: d.Digest, size: d.Size, at: at, body: probe}
-		if err := probe.skip(at); err != nil {
-			b.disconnect() // it connects again, and may have to skip again
-		}
-		return b, nil
-	}
+// openRanges reads d from the byte at on, of a registry that knows ranges. The caller
+// closes what it returns.
+func (c *Client) openRanges(ctx context.Context, name ref.Name, d oci.Descriptor, at int64) io.ReadCloser {
 	ctx, cancel := context.WithCancel(ctx)
 	r := &ranges{client: c, ctx: ctx, cancel: cancel, name: name, digest: d.Digest, size: d.Size,
 		queue: make(chan *piece, c.opts.Ranges-1), ended: make(chan struct{})}
-	go r.begin(at, probe)
-	return r, nil
+	go r.begin(at)
+	return r
 }
 
-// begin starts the ranges from the byte at on. The first has its answer already.
-func (r *ranges) begin(at int64, answer *part) {
+// begin starts the ranges from the byte at on.
+func (r *ranges) begin(at int64) {
 	defer close(r.ended)
 	defer close(r.queue)
 	for at < r.size {
 		buffer := r.client.buffers.take(r.ctx)
 		if buffer == nil {
-			if answer != nil {
-				answer.Close()
-			}
 			return
 		}
 		p := newPiece(at, buffer[:min(int64(len(buffer)), r.size-at)])
-		go r.fetch(p, answer)
-		answer = nil
+		go r.fetch(p)
 		at += int64(len(p.buffer))
 		select {
 		case r.queue <- p:
@@ -132,14 +112,13 @@ func (r *ranges) begin(at int64, answer *part) {
 }
 
 // fetch fills a piece, through as many connections as it takes.
-func (r *ranges) fetch(p *piece, answer *part) {
+func (r *ranges) fetch(p *piece) {
 	defer close(p.done)
 	for failed := 0; ; {
 		at := p.filled.Load()
-		if answer == nil {
-			if answer, p.err = r.client.get(r.ctx, r.name, r.digest, p.first+at, p.first+int64(len(p.buffer))-1); p.err != nil {
-				return
-			}
+		var answer *part
+		if answer, p.err = r.client.get(r.ctx, r.name, r.digest, p.first+at, p.first+int64(len(p.buffer))-1); p.err != nil {
+			return
 		}
 		if answer.whole {
 			answer.Close()
@@ -148,7 +127,6 @@ func (r *ranges) fetch(p *piece, answer *part) {
 		}
 		whole, err := p.fill(answer)
 		answer.Close()
-		answer = nil
 		if whole {
 			return
 		}

@@ -23,6 +23,7 @@ type entry struct {
 	Username      string `json:"username,omitempty"`
 	Password      string `json:"password,omitempty"`
 	IdentityToken string `json:"identitytoken,omitempty"`
+	RegistryToken string `json:"registrytoken,omitempty"`
 }
 
 // ParseConfig reads the text of a config.json; "" is an empty one. ErrConfig.
@@ -57,14 +58,33 @@ func (c *Config) Helper(host string) string {
 	return c.helper
 }
 
-// Get is what the file has for host. ErrConfig.
-func (c *Config) Get(host string) (Credential, error) {
+// Get is what the file has for a place: a host, or a repository of one
+// ("host/team/app"), for which the longest key counts that it is or lies in. ErrConfig.
+//
+// Source: containers-auth.json(5).
+func (c *Config) Get(place string) (Credential, error) {
+	for {
+		cred, err := c.exactly(place)
+		if err != nil || cred != (Credential{}) {
+			return cred, err
+		}
+		i := strings.LastIndexByte(place, '/')
+		if i < 0 {
+			return Credential{}, nil
+		}
+		place = place[:i]
+	}
+}
+
+// exactly is what the file has under the names of a place, and not of what that lies
+// in.
+func (c *Config) exactly(host string) (Credential, error) {
 	for _, key := range c.keys(host, func(key string) bool { _, ok := c.auths[key]; return ok }) {
 		var e entry
 		if json.Unmarshal(c.auths[key], &e) != nil {
 			return Credential{}, fmt.Errorf("%w: entry of %s", ErrConfig, host)
 		}
-		cred := Credential{e.Username, e.Password, e.IdentityToken}
+		cred := Credential{e.Username, e.Password, e.IdentityToken, e.RegistryToken}
 		if e.Auth != "" {
 			raw, err := base64.StdEncoding.DecodeString(e.Auth)
 			name, password, found := strings.Cut(string(raw), ":")
@@ -83,7 +103,7 @@ func (c *Config) Get(host string) (Credential, error) {
 // Set keeps cred for host in the file.
 func (c *Config) Set(host string, cred Credential) {
 	c.Remove(host)
-	e := entry{IdentityToken: cred.IdentityToken}
+	e := entry{IdentityToken: cred.IdentityToken, RegistryToken: cred.RegistryToken}
 	if cred.Username != "" {
 		e.Auth = base64.StdEncoding.EncodeToString([]byte(cred.Username + ":" + cred.Password))
 	}

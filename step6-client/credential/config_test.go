@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -24,7 +25,14 @@ func TestGet(t *testing.T) {
 			"plain.example.com": {"username": "u", "password": "p"},
 			"empty.example.com": {},
 			"padded.example.com": {"auth": "dTpwAAA="},
-			"docker.example.com": {"auth": "dTpw", "email": "a@b"}
+			"docker.example.com": {"auth": "dTpw", "email": "a@b"},
+			"registry.example.com": {"registrytoken": "as it is"},
+			"spaces.example.com": {"auth": "dTpw"},
+			"spaces.example.com/team": {"auth": "dGVhbTpw"},
+			"spaces.example.com/team/app": {"auth": "YXBwOnA="},
+			"spaces.example.com/empty": {},
+			"docker.io/team": {"auth": "dGVhbTpw"},
+			"only.example.com/team": {"auth": "dGVhbTpw"}
 		}
 	}`
 	up := credential.Credential{Username: "u", Password: "p"}
@@ -48,6 +56,18 @@ func TestGet(t *testing.T) {
 		{"empty", "empty.example.com", credential.Credential{}},
 		{"padded with NUL, as docker does", "padded.example.com", up},
 		{"more fields", "docker.example.com", up},
+		{"registry token", "registry.example.com", credential.Credential{RegistryToken: "as it is"}},
+		{"namespace", "spaces.example.com/team/other", credential.Credential{Username: "team", Password: "p"}},
+		{"longest namespace", "spaces.example.com/team/app/part", credential.Credential{Username: "app", Password: "p"}},
+		{"repository", "spaces.example.com/team/app", credential.Credential{Username: "app", Password: "p"}},
+		{"name that begins alike", "spaces.example.com/teams/app", up},
+		{"namespace with nothing", "spaces.example.com/empty/app", up},
+		{"no namespace of its own", "spaces.example.com/library", up},
+		{"host above namespaces", "spaces.example.com", up},
+		{"docker's namespace", "docker.io/team/app", credential.Credential{Username: "team", Password: "p"}},
+		{"docker's without a namespace", "docker.io/library/alpine", credential.Credential{Username: "hub", Password: "p"}},
+		{"namespace, but not its host", "only.example.com", credential.Credential{}},
+		{"namespace, but another", "only.example.com/other", credential.Credential{}},
 		{"unknown", "other.test", credential.Credential{}},
 		{"no host", "", credential.Credential{}},
 	} {
@@ -135,14 +155,14 @@ func FuzzParseConfig(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s, host string) {
 		c, err := credential.ParseConfig([]byte(s))
-		if err != nil || !utf8.ValidString(host) { // no host is that, and JSON cannot hold it
+		if err != nil || !utf8.ValidString(host) || strings.Contains(host, "/") { // no host is that, and JSON cannot hold the first
 			return
 		}
 		c.Helper(host)
 		if cred, err := c.Get(host); err != nil && cred != (credential.Credential{}) {
 			t.Fatalf("%v beside %v", cred, err)
 		}
-		want := credential.Credential{Username: "u", Password: ":p", IdentityToken: "t"}
+		want := credential.Credential{Username: "u", Password: ":p", IdentityToken: "t", RegistryToken: "r"}
 		c.Set(host, want)
 		raw, err := c.Encode()
 		if err != nil {

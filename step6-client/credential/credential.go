@@ -22,8 +22,9 @@ var (
 // Credential is what a registry knows somebody by. The zero value is nobody.
 type Credential struct {
 	Username, Password string
-	// IdentityToken is what a token server takes in the place of a password.
-	IdentityToken string
+	// IdentityToken is what a token server takes in the place of a password, and
+	// RegistryToken what the registry itself takes: nobody need be asked for one.
+	IdentityToken, RegistryToken string
 }
 
 // Fixed is one credential for all hosts: what somebody has typed, before it is

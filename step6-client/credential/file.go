@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // File is a config.json on the disk. It is read anew each time, as other clients
@@ -27,20 +28,21 @@ func Default() (File, error) {
 	return File{filepath.Join(home, ".docker", "config.json")}, err
 }
 
-// Credential returns what is kept for host, by a program or in the file; the zero
-// Credential if nothing is. ErrConfig, ErrHelper.
-func (f File) Credential(ctx context.Context, host string) (Credential, error) {
+// Credential returns what is kept for a place, by a program for its host or in the
+// file (Config.Get); the zero Credential if nothing is. ErrConfig, ErrHelper.
+func (f File) Credential(ctx context.Context, place string) (Credential, error) {
 	c, err := f.read()
 	if err != nil {
 		return Credential{}, err
 	}
+	host, _, _ := strings.Cut(place, "/")
 	if name := c.Helper(host); name != "" {
 		cred, err := helper(name).get(ctx, serverOf(host))
 		if err != nil || cred != (Credential{}) {
 			return cred, err
 		}
 	}
-	return c.Get(host)
+	return c.Get(place)
 }
 
 // Keep stores cred for host, in the program that the file names for it, else in

@@ -17,10 +17,19 @@ type Options struct {
 	// "userxattr": the only kind there is in a user namespace. It is not asked by
 	// Flatten.
 	UserXattr bool
-	// Owner says which user and group of this machine stand for those of the image:
-	// in a user namespace, say. Without it root keeps the image's numbers, and what
-	// anybody else unpacks is his own.
+	// Owner says which user and group of this machine stand for those of the image.
+	// Without it root keeps the image's numbers, and what anybody else unpacks is his
+	// own. Root of a user namespace that lacks some of the image's numbers needs one
+	// that answers with numbers that are there: otherwise Unpack fails, ErrOwner.
 	Owner func(uid, gid int) (int, int, error)
+	// Lower are the folders of the layers below, as Unpack left them, the topmost
+	// first. What lies in a folder that the layer does not list leaves that folder as
+	// they show it: its owner, mode, times and attributes are theirs. Where they have
+	// none, or a symbolic link, it is a new one: root's, with mode 0755. Each of them
+	// was unpacked with Lower itself, so what comes out depends on nothing but the
+	// layers' bytes and these options, and may be kept by the chain ID. It is not
+	// asked by Flatten, which sees the layers below anyway.
+	Lower []string
 	// Devices has device files made, which takes root. Mount what holds them with
 	// "nodev". Otherwise they are skipped: a container gets its /dev elsewhere.
 	Devices bool
@@ -34,8 +43,8 @@ type Options struct {
 // it was verified and is durable; its parent must exist and be on the same file
 // system, and should let nobody else in, as there may be setuid files.
 //
-// Errors are an *Error, with ErrInvalid, ErrLimit, ErrSize, ErrMediaType, ErrNoZstd
-// or digest.ErrMismatch, or fs.ErrExist if target is there, or what the system says.
+// Errors are an *Error, with ErrInvalid, ErrLimit, ErrSize, ErrMediaType, ErrNoZstd,
+// ErrOwner or digest.ErrMismatch, or fs.ErrExist if target is there, or what the system says.
 func Unpack(ctx context.Context, target string, b Blob, o Options) error {
 	return publish(target, realDisk(), func(s *staging) error {
 		overlay := overlayTrusted
@@ -47,8 +56,14 @@ func Unpack(ctx context.Context, target string, b Blob, o Options) error {
 			return err
 		}
 		defer root.Close()
-		_, err = unpackInto(ctx, root, b, o, overlay)
-		return err
+		u, err := unpackInto(ctx, root, b, o, overlay)
+		if err != nil {
+			return err
+		}
+		if err := u.inherit(root, o.Lower); err != nil {
+			return inLayer(b.Descriptor.Digest, err)
+		}
+		return nil
 	})
 }
 
@@ -122,10 +137,13 @@ func unpackInto(ctx context.Context, root *os.File, b Blob, o Options, overlay s
 
 func newUnpacker(root int, m *meter, l Limits, o Options, overlay string) *unpacker {
 	u := &unpacker{
-		meter: m, limits: l, overlay: overlay, marks: map[uint64]mark{},
+		meter: m, limits: l, overlay: overlay,
 		owner: o.Owner, devices: o.Devices, skip: o.Skipped, buf: make([]byte, 128<<10),
 	}
 	u.tree = newTree(root, u.made)
+	if overlay == "" || len(o.Lower) > 0 {
+		u.marks = map[uint64]mark{}
+	}
 	if u.skip == nil {
 		u.skip = func(string, string) {}
 	}

@@ -34,15 +34,17 @@ func retry(f func() error) error {
 // openIn opens a folder by a path that is resolved as if root were "/": neither
 // "..", nor an absolute symbolic link, nor a link of /proc leads out of it.
 func openIn(root int, path string, resolve uint64) (fd int, err error) {
-	how := struct{ flags, mode, resolve uint64 }{
-		syscall.O_RDONLY | syscall.O_DIRECTORY | syscall.O_CLOEXEC, 0, resolveInRoot | resolveNoMagic | resolve,
-	}
-	p, err := syscall.BytePtrFromString(orDot(path))
+	return openat2(root, orDot(path), syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, resolveInRoot|resolveNoMagic|resolve)
+}
+
+func openat2(dir int, path string, flags, resolve uint64) (fd int, err error) {
+	how := struct{ flags, mode, resolve uint64 }{flags, 0, resolve}
+	p, err := syscall.BytePtrFromString(path)
 	if err != nil {
 		return -1, err
 	}
 	for {
-		n, _, errno := syscall.Syscall6(sysOpenat2, uintptr(root), uintptr(unsafe.Pointer(p)),
+		n, _, errno := syscall.Syscall6(sysOpenat2, uintptr(dir), uintptr(unsafe.Pointer(p)),
 			uintptr(unsafe.Pointer(&how)), unsafe.Sizeof(how), 0, 0)
 		switch errno {
 		case 0:

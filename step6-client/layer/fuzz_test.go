@@ -130,7 +130,8 @@ func newFuzzHost(f *testing.F) fuzzHost {
 	return h
 }
 
-// unpack lays two layers over one another, and unpacks the upper by itself.
+// unpack lays two layers over one another, and unpacks the upper by itself, as it is
+// above what they came to.
 func (h fuzzHost) unpack(t *testing.T, lower, upper []byte) {
 	o := Options{Limits: Limits{Entries: 500, Bytes: 1 << 20}}
 	staged, err := newStaging(h.deep)
@@ -154,7 +155,11 @@ func (h fuzzHost) unpack(t *testing.T, lower, upper []byte) {
 		t.Fatal(err)
 	}
 	defer alone.Close()
-	_, err = unpackInto(t.Context(), alone, blobOf(oci.MediaTypeImageLayer, upper, upper), o, overlayUser)
+	o.Lower = []string{root.Name()}
+	u, err := unpackInto(t.Context(), alone, blobOf(oci.MediaTypeImageLayer, upper, upper), o, overlayUser)
+	if err == nil {
+		err = u.inherit(alone, o.Lower)
+	}
 	refused(t, err)
 	after := look(t, h.base)
 	staged.remove()

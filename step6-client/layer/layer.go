@@ -7,9 +7,10 @@
 // and where it is verified and measured; name.go says which names are refused;
 // tree.go is the folder that nothing leaves, at.go the system calls that this rests
 // on; unpack.go, node.go and meta.go put one entry there, whiteout.go what removes;
-// merge.go lays one layer over others; apply.go has Unpack and Flatten, and
-// staging.go gives what they made its name once it is durable. make.go, folder.go
-// and gzip.go are the way back, opentar.go what it may begin with.
+// merge.go lays one layer over others, lower.go looks at others below one; apply.go
+// has Unpack and Flatten, staging.go gives what they made its name once it is
+// durable, and remove.go takes it away. make.go, folder.go and gzip.go are the way
+// back, opentar.go what it may begin with.
 //
 // Source: OCI image specification, layer.md.
 package layer
@@ -34,6 +35,8 @@ var (
 	ErrSize = errors.New("size differs from the descriptor's")
 	// ErrMediaType says that a layer of this media type cannot be unpacked.
 	ErrMediaType = errors.New("not a layer that can be unpacked")
+	// ErrOwner says that an entry belongs to somebody who is not in the user namespace.
+	ErrOwner = errors.New("this user namespace has no such user or group: map more into it (subuid(5), newuidmap(1)), or have others stand for them")
 	// ErrNoZstd says that the program zstd is needed and not installed.
 	ErrNoZstd = errors.New("a zstd layer needs the program zstd, which is not in PATH: install it, or have the image converted to gzip")
 )

@@ -51,7 +51,7 @@ func (m *merger) mergeFolder(under, over int) error {
 	if known&implicit != 0 {
 		return restoreTimes(under, was)
 	}
-	return m.copyDescription(under, over, st)
+	return copyDescription(under, over, st, m.chown)
 }
 
 // merge moves what is in the folder over under that name.
@@ -145,9 +145,9 @@ func (m *merger) settleOne(dir int, name string) error {
 }
 
 // copyDescription gives the folder under what st and the attributes say of the
-// folder over.
-func (m *merger) copyDescription(under, over int, st syscall.Stat_t) error {
-	if m.chown {
+// folder over; the owner only if chown is set.
+func copyDescription(under, over int, st syscall.Stat_t, chown bool) error {
+	if chown {
 		if err := syscall.Fchown(under, int(st.Uid), int(st.Gid)); err != nil {
 			return err
 		}

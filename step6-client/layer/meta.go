@@ -63,7 +63,11 @@ func (u *unpacker) chown(h *tar.Header, change func(uid, gid int) error) error {
 	if !isID(uid) || !isID(gid) {
 		return fmt.Errorf("owner %d:%d is mapped to %d:%d: %w", h.Uid, h.Gid, uid, gid, syscall.EINVAL)
 	}
-	if err := change(uid, gid); err != nil {
+	err = change(uid, gid)
+	if err == syscall.EINVAL {
+		err = fmt.Errorf("%w: %w", err, ErrOwner)
+	}
+	if err != nil {
 		return fmt.Errorf("owner %d:%d, here %d:%d: %w", h.Uid, h.Gid, uid, gid, err)
 	}
 	return nil

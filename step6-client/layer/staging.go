@@ -87,7 +87,7 @@ func (s *staging) folder(name string) (*os.File, error) {
 }
 
 func (s *staging) remove() {
-	os.RemoveAll(s.path)
+	_ = Remove(s.path) // what stays is Sweep's
 	s.lock.Close()
 }
 
@@ -117,7 +117,7 @@ func Sweep(parent string) error {
 			continue // its owner was quicker
 		}
 		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-			err = os.RemoveAll(path)
+			err = Remove(path)
 		}
 		lock.Close()
 		if err != nil {

@@ -29,6 +29,7 @@ var now = time.Unix(1_700_000_000, 0)
 // and for files the content, for links the target, for devices their numbers.
 //
 //	d etc/
+//	d tmp/ 1777 user.a=b  with its mode, which is also its time, and attributes
 //	f etc/passwd root:x:0:0
 //	s bin usr/bin         a symbolic link
 //	l a b                 a hard link to b
@@ -52,6 +53,9 @@ func header(t testing.TB, line string) (*tar.Header, string) {
 	switch kind {
 	case "d":
 		h.Typeflag, h.Mode = tar.TypeDir, 0o755
+		if rest != "" {
+			describeFolder(t, h, words[2:])
+		}
 	case "f":
 		h.Typeflag, h.Size, content = tar.TypeReg, int64(len(rest)), rest
 	case "s":
@@ -70,6 +74,19 @@ func header(t testing.TB, line string) (*tar.Header, string) {
 		t.Fatalf("%s: no such kind", line)
 	}
 	return h, content
+}
+
+func describeFolder(t testing.TB, h *tar.Header, words []string) {
+	t.Helper()
+	mode, err := strconv.ParseInt(words[0], 8, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Mode, h.ModTime, h.PAXRecords = mode, time.Unix(mode, 0), map[string]string{}
+	for _, w := range words[1:] {
+		name, value, _ := strings.Cut(w, "=")
+		h.PAXRecords["SCHILY.xattr."+name] = value
+	}
 }
 
 // archive is the tar of a script.

@@ -14,9 +14,9 @@ type unpacker struct {
 	tree     *tree
 	meter    *meter
 	limits   Limits
-	overlay  string // what overlayfs's attributes start with; "" to keep in marks what they say
-	marks    map[uint64]mark
-	removals bool // whether the layer removes anything
+	overlay  string          // what overlayfs's attributes start with; "" to keep in marks what they say
+	marks    map[uint64]mark // nil where nobody asks for them
+	removals bool            // whether the layer removes anything
 	owner    func(uid, gid int) (int, int, error)
 	devices  bool
 	skip     func(entry, why string)
@@ -25,7 +25,8 @@ type unpacker struct {
 }
 
 // mark is what is known of a folder, by its inode, when the layer is going to be
-// merged into others. What is not marked is as the layer lists it.
+// merged into others, or looked at beside them. What is not marked is as the layer
+// lists it.
 type mark uint8
 
 const (
@@ -188,7 +189,7 @@ func (u *unpacker) made(fd int, isOpaque bool) error {
 
 // mark changes what is known of the folder fd.
 func (u *unpacker) mark(fd int, change func(mark) mark) error {
-	if u.overlay != "" {
+	if u.marks == nil {
 		return nil
 	}
 	st, err := fstat(fd)

@@ -88,13 +88,19 @@ func Opaque(folder string) (bool, error) {
 		return false, err
 	}
 	defer f.Close()
+	hides, err := isOpaque(int(f.Fd()))
+	if err != nil {
+		return false, &os.PathError{Op: "getxattr", Path: folder, Err: err}
+	}
+	return hides, nil
+}
+
+// isOpaque tells whether a folder hides what the layers below have in it.
+func isOpaque(fd int) (bool, error) {
 	for _, name := range []string{overlayTrusted, overlayUser} {
-		value, err := getxattr(int(f.Fd()), name+"opaque")
-		if err != nil {
-			return false, &os.PathError{Op: "getxattr", Path: folder, Err: err}
-		}
-		if string(value) == "y" {
-			return true, nil
+		value, err := getxattr(fd, name+"opaque")
+		if err != nil || string(value) == "y" {
+			return err == nil, err
 		}
 	}
 	return false, nil

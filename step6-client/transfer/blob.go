@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"shibafu.dev/step1-spec-notes/oci"
+	"shibafu.dev/step6-client/wire"
 )
 
 // blob copies one, unless it is there.
@@ -87,4 +88,13 @@ func (c *counted) Read(p []byte) (int, error) {
 		c.tell(c.at)
 	}
 	return n, err
+}
+
+// File and Passed implement wire.File.
+func (c *counted) File() io.Reader { return wire.FileOf(c.ReadCloser) }
+
+func (c *counted) Passed(n int64) {
+	wire.Passed(c.ReadCloser, n)
+	c.at += n
+	c.tell(c.at)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 
@@ -68,6 +69,9 @@ type copier struct {
 	root     digest.Digest
 	rootName string
 	named    bool // it got it; written by the walk, read after it
+
+	chosen   digest.Digest // the image that the platform chose, which is read twice
+	manifest []byte        // its bytes, if they came from the source
 
 	mu        sync.Mutex
 	tasks     map[node]*task
@@ -249,7 +253,7 @@ func (c *copier) read(ctx context.Context, d oci.Descriptor) ([]byte, *manifest.
 	if d.Size > maxManifest {
 		return nil, nil, fmt.Errorf("%w: manifest %s has %d bytes", ErrTooMuch, d.Digest, d.Size)
 	}
-	raw, err := c.src.Manifest(ctx, d)
+	raw, err := c.fetch(ctx, d)
 	if err != nil {
 		return nil, nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}
@@ -261,6 +265,37 @@ func (c *copier) read(ctx context.Context, d oci.Descriptor) ([]byte, *manifest.
 		return nil, nil, fmt.Errorf("manifest %s: %w", d.Digest, err)
 	}
 	return raw, m, nil
+}
+
+// local is a Target that can be asked instead of a source that is far away.
+type local interface {
+	Stored
+	Manifest(ctx context.Context, d oci.Descriptor) ([]byte, error)
+	OpenBlob(ctx context.Context, d oci.Descriptor) (io.ReadSeekCloser, error)
+}
+
+// fetch returns the bytes of a manifest from where they are to be had with the least
+// effort. What d names need not be what comes.
+func (c *copier) fetch(ctx context.Context, d oci.Descriptor) ([]byte, error) {
+	if c.manifest != nil && d.Digest == c.chosen {
+		return c.manifest, nil
+	}
+	if near, ok := c.dst.(local); ok {
+		if raw, err := near.Manifest(ctx, d); err == nil {
+			return raw, nil
+		}
+	}
+	return c.src.Manifest(ctx, d)
+}
+
+// openConfig opens the config of an image likewise, checked.
+func (c *copier) openConfig(ctx context.Context, d oci.Descriptor) (io.ReadSeekCloser, error) {
+	if near, ok := c.dst.(local); ok {
+		if r, err := near.OpenBlob(ctx, d); err == nil {
+			return r, nil
+		}
+	}
+	return c.src.OpenBlob(ctx, d)
 }
 
 // name makes to lead to root, if it does not.

@@ -66,7 +66,10 @@ func (c *copier) choose(ctx context.Context, root oci.Descriptor, want oci.Platf
 // fits returns ErrPlatform for an image whose config says that it is for another
 // platform than want. What is no image is for all.
 func (c *copier) fits(ctx context.Context, d oci.Descriptor, want oci.Platform) error {
-	_, m, err := c.read(ctx, d)
+	raw, m, err := c.read(ctx, d)
+	if err == nil {
+		c.chosen, c.manifest = d.Digest, raw
+	}
 	if err != nil || len(m.Blobs) == 0 || !oci.IsImageConfig(m.Blobs[0].MediaType) {
 		return err
 	}
@@ -75,12 +78,12 @@ func (c *copier) fits(ctx context.Context, d oci.Descriptor, want oci.Platform) 
 	if config.Size > maxConfig {
 		return fmt.Errorf("%w: config of %d bytes", ErrTooMuch, config.Size)
 	}
-	r, err := c.src.OpenBlob(ctx, config)
+	r, err := c.openConfig(ctx, config)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	raw, err := io.ReadAll(io.LimitReader(r, config.Size))
+	raw, err = io.ReadAll(io.LimitReader(r, config.Size))
 	if err != nil {
 		return err
 	}

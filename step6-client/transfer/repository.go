@@ -55,9 +55,14 @@ func (r *Repository) Manifest(ctx context.Context, d oci.Descriptor) ([]byte, er
 	return raw, err
 }
 
-// OpenBlob implements Source.
+// OpenBlob implements Source. Whether the blob is there is found out by reading it.
 func (r *Repository) OpenBlob(ctx context.Context, d oci.Descriptor) (io.ReadSeekCloser, error) {
-	return r.client.OpenBlob(ctx, r.name, d.Digest)
+	return r.client.ReadBlob(ctx, r.name, d, false), nil
+}
+
+// OpenUnchecked implements Unchecked.
+func (r *Repository) OpenUnchecked(ctx context.Context, d oci.Descriptor) (io.ReadSeekCloser, error) {
+	return r.client.ReadBlob(ctx, r.name, d, true), nil
 }
 
 // PullBlob implements Puller.

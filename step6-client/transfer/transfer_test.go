@@ -301,12 +301,25 @@ func TestAgain(t *testing.T) {
 	if asked := registry.Requests(); len(asked) != 1 {
 		t.Errorf("all again: %q", asked)
 	}
+	registry.Requests()
+	copyTo(t, dst, "y", src, "v1", transfer.Options{Platform: &oci.Platform{OS: "linux", Architecture: "amd64"}})
+	if asked := registry.Requests(); len(asked) != 1 {
+		t.Errorf("one platform of all that is there: %q", asked)
+	}
+	one := newLayout(t)
 	for range 2 {
 		registry.Requests()
-		copyTo(t, dst, "y", src, "v1", transfer.Options{Platform: &oci.Platform{OS: "linux", Architecture: "amd64"}})
+		copyTo(t, one, "y", src, "v1", transfer.Options{Platform: &oci.Platform{OS: "linux", Architecture: "amd64"}})
 	}
-	if asked := registry.Requests(); len(asked) != 2 {
+	if asked := registry.Requests(); len(asked) != 2 { // the tag, and the index, which is not kept
 		t.Errorf("one platform again: %q", asked)
+	}
+	for range 2 {
+		registry.Requests()
+		copyTo(t, one, "z", src, s.amd64.Digest.String(), transfer.Options{Platform: &oci.Platform{OS: "linux", Architecture: "amd64"}})
+	}
+	if asked := registry.Requests(); len(asked) != 1 {
+		t.Errorf("an image again: %q", asked)
 	}
 	copyTo(t, src, "v1", s, "app", transfer.Options{})
 	if asked := registry.Requests(); len(asked) > 3 {

@@ -3,10 +3,13 @@ package wire
 import (
 	"context"
 	"encoding/base64"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step6-client/credential"
 )
 
@@ -21,8 +24,8 @@ type authorizer struct {
 	challenge *Challenge // nil until the registry asked
 	tokens    []token
 
-	once sync.Mutex
-	cred *credential.Credential // nil until it is needed
+	once  sync.Mutex
+	creds map[string]credential.Credential // by place, once they were needed
 }
 
 // token is what a token server gave, and for what.
@@ -33,31 +36,50 @@ type token struct {
 }
 
 func newAuthorizer(c *Conn, host string) *authorizer {
-	a := &authorizer{conn: c, host: host, turn: make(chan struct{}, 1)}
+	a := &authorizer{conn: c, host: host, turn: make(chan struct{}, 1), creds: map[string]credential.Credential{}}
 	a.turn <- struct{}{}
 	return a
 }
 
-// credential is asked for once: there may be a program behind it.
-func (a *authorizer) credential(ctx context.Context) (credential.Credential, error) {
+// place is what credentials are kept for that requests with such scopes take: the
+// repository that is changed, else the first one that is read.
+func (a *authorizer) place(wanted scopes) string {
+	place := ""
+	for _, resource := range slices.Sorted(maps.Keys(wanted)) {
+		name, ok := strings.CutPrefix(resource, "repository:")
+		if ok && (place == "" || slices.Contains(wanted[resource], string(endpoint.Push))) {
+			place = "/" + name
+		}
+	}
+	return a.host + place
+}
+
+// maxPlaces is for how many places credentials are remembered.
+const maxPlaces = 1024
+
+// credential is asked for once a place: there may be a program behind it.
+func (a *authorizer) credential(ctx context.Context, place string) (credential.Credential, error) {
 	a.once.Lock()
 	defer a.once.Unlock()
 	if a.conn.opts.Credentials == nil {
 		return credential.Credential{}, nil
 	}
-	if a.cred != nil {
-		return *a.cred, nil
+	if cred, ok := a.creds[place]; ok {
+		return cred, nil
 	}
-	cred, err := a.conn.opts.Credentials.Credential(ctx, a.host)
+	cred, err := a.conn.opts.Credentials.Credential(ctx, place)
 	if err == nil {
-		a.cred = &cred
+		if len(a.creds) == maxPlaces {
+			clear(a.creds)
+		}
+		a.creds[place] = cred
 	}
 	return cred, err
 }
 
-// authorization is the header for a request that needs the scopes, "" if the
-// registry has not asked for one.
-func (a *authorizer) authorization(ctx context.Context, wanted scopes) (string, error) {
+// authorization is the header for a request that needs the scopes, with what is kept
+// for place; "" if the registry has not asked for one.
+func (a *authorizer) authorization(ctx context.Context, place string, wanted scopes) (string, error) {
 	// One at a time: who waits finds the token that the one before has fetched.
 	select {
 	case <-a.turn:
@@ -72,16 +94,19 @@ func (a *authorizer) authorization(ctx context.Context, wanted scopes) (string, 
 	switch {
 	case challenge == nil:
 		return "", nil
-	case challenge.Scheme == "basic":
-		cred, err := a.credential(ctx)
-		if err != nil || cred.Username == "" {
-			return "", err
-		}
-		return basic(cred), nil
-	case text != "":
+	case text != "" && challenge.Scheme != "basic":
 		return "Bearer " + text, nil
 	}
-	t, err := a.fetch(ctx, *challenge, wanted)
+	cred, err := a.credential(ctx, place)
+	switch {
+	case err != nil, challenge.Scheme == "basic" && cred.Username == "":
+		return "", err
+	case challenge.Scheme == "basic":
+		return basic(cred), nil
+	case cred.RegistryToken != "":
+		return "Bearer " + cred.RegistryToken, nil
+	}
+	t, err := a.fetch(ctx, *challenge, cred, wanted)
 	if err != nil {
 		return "", err
 	}
@@ -126,7 +151,7 @@ func (a *authorizer) keep(t token) {
 
 // challenged reads why a request was refused that carried used. What the challenge
 // wants more is added to wanted. better tells whether to ask again.
-func (a *authorizer) challenged(ctx context.Context, values []string, used string, wanted scopes) (better bool, err error) {
+func (a *authorizer) challenged(ctx context.Context, place string, values []string, used string, wanted scopes) (better bool, err error) {
 	all, err := ParseChallenges(values)
 	if err != nil {
 		return false, err
@@ -135,11 +160,14 @@ func (a *authorizer) challenged(ctx context.Context, values []string, used strin
 	if chosen == nil {
 		return false, nil
 	}
-	if chosen.Scheme == "basic" {
-		cred, err := a.credential(ctx)
-		if err != nil || cred.Username == "" || used == basic(cred) {
-			return false, err
-		}
+	cred, err := a.credential(ctx, place)
+	switch {
+	case err != nil && chosen.Scheme == "basic":
+		return false, err
+	case chosen.Scheme == "basic" && (cred.Username == "" || used == basic(cred)):
+		return false, nil
+	case cred.RegistryToken != "" && used == "Bearer "+cred.RegistryToken:
+		return false, nil
 	}
 	wanted.addAll(chosen.Params["scope"])
 	a.mu.Lock()

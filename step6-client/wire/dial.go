@@ -107,11 +107,17 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 			return d.check(address)
 		}
 	}
-	conn, err := dialer.DialContext(ctx, network, addr)
-	if err == nil && own {
-		d.found(conn.RemoteAddr())
+	made, err := dialer.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	if own {
+		d.found(made.RemoteAddr())
+	}
+	if tcp, ok := made.(*net.TCPConn); ok {
+		return conn{tcp}, nil
+	}
+	return made, nil
 }
 
 // found notes where the registry is. One that was ever found on the internet stays

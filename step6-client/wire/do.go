@@ -79,8 +79,9 @@ func (c *Conn) authorized(ctx context.Context, r *Request) (*http.Response, erro
 	for _, s := range r.Scopes {
 		wanted.add(s)
 	}
+	place := c.auth.place(wanted) // by what we want, and not by what a challenge adds
 	for again := 0; ; again++ {
-		authorization, err := c.auth.authorization(ctx, wanted)
+		authorization, err := c.auth.authorization(ctx, place, wanted)
 		if err != nil {
 			return nil, err
 		}
@@ -88,7 +89,7 @@ func (c *Conn) authorized(ctx context.Context, r *Request) (*http.Response, erro
 		if err != nil || resp.StatusCode != http.StatusUnauthorized || !own || again == 2 {
 			return resp, err
 		}
-		if better, err := c.auth.challenged(ctx, resp.Header.Values("Www-Authenticate"), authorization, wanted); !better {
+		if better, err := c.auth.challenged(ctx, place, resp.Header.Values("Www-Authenticate"), authorization, wanted); !better {
 			if err != nil {
 				Discard(resp)
 				return nil, err

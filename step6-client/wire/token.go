@@ -36,12 +36,8 @@ const (
 //
 // Source: CNCF distribution, "Token Authentication Specification" and "Oauth2 Token
 // Authentication".
-func (a *authorizer) fetch(ctx context.Context, challenge Challenge, wanted scopes) (token, error) {
+func (a *authorizer) fetch(ctx context.Context, challenge Challenge, cred credential.Credential, wanted scopes) (token, error) {
 	realm, trusted, err := a.realm(challenge.Params["realm"])
-	if err != nil {
-		return token{}, err
-	}
-	cred, err := a.credential(ctx)
 	if err != nil {
 		return token{}, err
 	}

@@ -60,6 +60,14 @@ func (s sending) Close() error {
 	return s.ReadCloser.Close()
 }
 
+// File and Passed implement File.
+func (s sending) File() io.Reader { return FileOf(s.ReadCloser) }
+
+func (s sending) Passed(n int64) {
+	Passed(s.ReadCloser, n)
+	s.watch.kick()
+}
+
 // receiving is the body of a response. It ends its request's context when it is
 // closed.
 type receiving struct {

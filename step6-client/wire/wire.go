@@ -7,7 +7,7 @@
 // Reading order: wire.go (what a connection is given), origin.go and dial.go (who
 // is who, by name and by address), do.go (a request, redirects included), retry.go,
 // challenge.go, scope.go, auth.go and token.go (credentials), watch.go (what moves
-// no more).
+// no more), file.go (bodies that the kernel sends).
 package wire
 
 import (
@@ -55,9 +55,10 @@ const (
 
 // Credentials finds what a registry takes.
 type Credentials interface {
-	// Credential returns what is kept for a host ("host" or "host:port"); the zero
+	// Credential returns what is kept for a place: a host ("host" or "host:port"), or a
+	// repository there ("host/name"), which may have a credential of its own. The zero
 	// Credential if nothing is.
-	Credential(ctx context.Context, host string) (credential.Credential, error)
+	Credential(ctx context.Context, place string) (credential.Credential, error)
 }
 
 // Options are how a registry is reached. The zero value is usable.

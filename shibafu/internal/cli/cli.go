@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"shibafu.dev/step6-client/cmdline"
+
+	"shibafu.dev/shibafu/internal/container"
 )
 
 // errUsage says that the command line is wrong; what is wrong with it has been
@@ -57,7 +59,10 @@ func Run(ctx context.Context, args []string, s Streams) int {
 		return cmdline.ExitUsage
 	}
 	err := c.run(ctx, args, s)
+	var end ended
 	switch {
+	case errors.As(err, &end) && end.err == nil:
+		return end.code
 	case err == nil, errors.Is(err, flag.ErrHelp), errors.Is(err, errUsage), errors.Is(err, errFaults):
 	default:
 		text := err.Error()
@@ -69,7 +74,21 @@ func Run(ctx context.Context, args []string, s Streams) int {
 			fmt.Fprintln(s.Err, advice)
 		}
 	}
-	return cmdline.ExitCode(err)
+	return c.exitCode(err)
+}
+
+// exitCode is what c ends with. The usual codes are not for a command that passes on
+// those of others.
+func (c command) exitCode(err error) int {
+	var end ended
+	code := cmdline.ExitCode(err)
+	switch {
+	case errors.As(err, &end):
+		return end.code
+	case c.foreign && code != cmdline.ExitOK:
+		return container.CodeFailed
+	}
+	return code
 }
 
 // run parses the flags and arguments of c, and does it.

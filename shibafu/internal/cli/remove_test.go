@@ -30,7 +30,7 @@ func TestRemove(t *testing.T) {
 	if gone := m.out("prune"); !strings.Contains(gone, "removed 3 blobs, ") {
 		t.Errorf("%s", gone)
 	}
-	m.prints("removed 0 unfinished downloads, 0 B\nremoved 0 blobs, 0 B\n", "prune")
+	m.prints("removed 0 unpacked layers, 0 B\nremoved 0 unfinished downloads, 0 B\nremoved 0 blobs, 0 B\n", "prune")
 
 	_, stderr = m.do(2, "rm", "--remote", r.Host+"/app")
 	m.says(stderr, "say which tag or digest is to go")

@@ -53,6 +53,7 @@ const (
 	ofRegistry = "Serve a registry"
 	ofImages   = "Images"
 	ofLayers   = "Layers"
+	ofRunning  = "Containers"
 	ofAccounts = "Accounts"
 	ofItself   = "This program"
 )
@@ -73,6 +74,7 @@ func commands() []command {
 		{group: ofLayers, name: "layer add", args: "NAME FOLDER|TAR", what: "make a layer, and give it a name", least: 2, most: 2, more: layerHelp, takes: []kind{nothing, aFile}, define: layerAdd},
 		{group: ofLayers, name: "layer ls", what: "list the layers", define: layerList},
 		{group: ofLayers, name: "layer rm", args: "NAME...", what: "take the names of layers away", least: 1, most: -1, takes: []kind{aLayer}, define: layerRemove},
+		{group: ofRunning, name: "run", args: "IMAGE [COMMAND...]", what: "run an image in a container", least: 1, most: -1, foreign: true, takes: []kind{anImage}, more: runHelp, define: runImage},
 		{group: ofAccounts, name: "login", args: "HOST", what: "keep a name and password for a registry", least: 1, most: 1, takes: []kind{aHost}, define: login},
 		{group: ofAccounts, name: "logout", args: "HOST", what: "forget them", least: 1, most: 1, takes: []kind{aHost}, define: logout},
 		{group: ofItself, name: "completion", args: "bash|zsh|fish", what: "print a script that has a shell complete commands", least: 1, most: 1, takes: []kind{aShell}, more: completionHelp, define: completion},
@@ -84,6 +86,13 @@ const settingsHelp = `
 A setting is also an environment variable (--log-level is SHIBAFU_LOG_LEVEL) and a field
 of the file that --config names; --print-config prints such a file. A flag counts more
 than the environment, and that more than the file.
+`
+
+const runHelp = `
+Flags stand before IMAGE; what follows it is the command's. A container is gone when its
+command ends, so --rm says what is so anyway. The exit code is that of the command; 125
+says that it never ran, 126 that the command cannot be executed, 127 that it was not
+found, 128+N that signal N ended it.
 `
 
 const layerHelp = `

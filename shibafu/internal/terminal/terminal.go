@@ -30,6 +30,30 @@ func Size(f *os.File) (columns, rows int) {
 	return int(size.columns), int(size.rows)
 }
 
+// SetSize sets it; the programs that use the terminal are told.
+func SetSize(f *os.File, columns, rows int) error {
+	size := struct{ rows, columns, x, y uint16 }{rows: uint16(rows), columns: uint16(columns)}
+	return ioctl(f, syscall.TIOCSWINSZ, unsafe.Pointer(&size))
+}
+
+// Raw has a terminal pass on every key as it is, until restore is called.
+func Raw(f *os.File) (restore func(), err error) {
+	before, err := attributes(f)
+	if err != nil {
+		return nil, err
+	}
+	raw := *before
+	raw.Iflag &^= syscall.IGNBRK | syscall.BRKINT | syscall.PARMRK | syscall.ISTRIP | syscall.INLCR | syscall.IGNCR | syscall.ICRNL | syscall.IXON
+	raw.Oflag &^= syscall.OPOST
+	raw.Lflag &^= syscall.ECHO | syscall.ECHONL | syscall.ICANON | syscall.ISIG | syscall.IEXTEN
+	raw.Cflag = raw.Cflag&^(syscall.CSIZE|syscall.PARENB) | syscall.CS8
+	raw.Cc[syscall.VMIN], raw.Cc[syscall.VTIME] = 1, 0
+	if err := ioctl(f, syscall.TCSETS, unsafe.Pointer(&raw)); err != nil {
+		return nil, err
+	}
+	return func() { ioctl(f, syscall.TCSETS, unsafe.Pointer(before)) }, nil
+}
+
 // Hush stops a terminal from showing what is typed, until restore is called.
 func Hush(f *os.File) (restore func(), err error) {
 	before, err := attributes(f)

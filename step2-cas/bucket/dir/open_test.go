@@ -161,10 +161,10 @@ func TestUploadIsOpenOnce(t *testing.T) {
 	b, _ := open(t, t.TempDir())
 	u := createUpload(t, b, "bytes")
 	save(t, u, "state")
-	if _, err := b.OpenUpload(t.Context(), "u"); !errors.Is(err, errInUse) {
+	if _, err := b.OpenUpload(t.Context(), "u"); !errors.Is(err, bucket.ErrInUse) {
 		t.Errorf("OpenUpload: %v", err)
 	}
-	if _, err := b.CreateUpload(t.Context(), "u"); !errors.Is(err, errInUse) {
+	if _, err := b.CreateUpload(t.Context(), "u"); !errors.Is(err, bucket.ErrInUse) {
 		t.Errorf("CreateUpload: %v", err)
 	}
 	u.Close()

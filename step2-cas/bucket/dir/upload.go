@@ -45,10 +45,7 @@ func (u *upload) relative(kind string) string { return bucket.UploadsFolder + "/
 
 func (u *upload) path(kind string) string { return u.bucket.path(u.relative(kind)) }
 
-var (
-	errInUse = errors.New("dir: upload is open already")
-	errDone  = errors.New("dir: upload is over")
-)
+var errDone = errors.New("dir: upload is over")
 
 func checkID(id string) error {
 	if id == "" || id[0] == '.' || strings.Contains(id, "/") || bucket.CheckKey(id+newStateFile) != nil {
@@ -82,7 +79,7 @@ func (b *Bucket) claim(id string) (*upload, error) {
 		return nil, err
 	}
 	if _, taken := b.inUse.LoadOrStore(id, true); taken {
-		return nil, errInUse
+		return nil, bucket.ErrInUse
 	}
 	return &upload{bucket: b, id: id, losses: b.losses.Load()}, nil
 }

@@ -1,0 +1,3 @@
+package linux
+
+const sysMemfdCreate = 279

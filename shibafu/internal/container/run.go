@@ -1,0 +1,391 @@
+package container
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"shibafu.dev/shibafu/internal/container/cgroup"
+	"shibafu.dev/shibafu/internal/container/control"
+	"shibafu.dev/shibafu/internal/container/inside"
+	"shibafu.dev/shibafu/internal/container/linux"
+	"shibafu.dev/step6-client/layer"
+)
+
+// Exit codes of a container that never ran.
+const (
+	CodeFailed        = inside.CodeFailed
+	CodeNotExecutable = inside.CodeNotExecutable
+	CodeNotFound      = inside.CodeNotFound
+)
+
+// Run runs a container until its main process ends, and returns that one's exit code,
+// as a shell has it. With an error it is what says that it never ran: 125, or 126 and
+// 127 for a command that cannot be executed or is not there. ErrSpec, ErrImage, those
+// of layer.Unpack. When ctx ends the container is killed. Signals that should reach
+// the main process come by way of signals, which may be nil.
+func (s *Store) Run(ctx context.Context, i Image, spec Spec, signals <-chan os.Signal) (code int, err error) {
+	if err := spec.check(); err != nil {
+		return CodeFailed, err
+	}
+	if err := s.Sweep(ctx); err != nil {
+		return CodeFailed, fmt.Errorf("cleaning up after others: %w", err)
+	}
+	c, err := s.create(ctx, i, &spec)
+	if err != nil {
+		return CodeFailed, err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	if err := c.prepare(i); err != nil {
+		return CodeFailed, err
+	}
+	if err := c.start(ctx); err != nil {
+		return CodeFailed, err
+	}
+	return c.attend(ctx, signals)
+}
+
+// container is one from outside.
+type container struct {
+	*Spec
+	store   *Store
+	name    string
+	folder  string
+	lower   []string
+	lock    *os.File
+	group   *cgroup.Group // nil if there are no limits
+	config  inside.Config
+	cmd     *exec.Cmd
+	conn    *control.Conn
+	streams *streams
+	ports   *ports
+}
+
+// create makes the container's folder, with its layers unpacked.
+func (s *Store) create(ctx context.Context, i Image, spec *Spec) (*container, error) {
+	held, err := s.lock(syscall.LOCK_SH) // so that nobody prunes what is about to be used
+	if err != nil {
+		return nil, err
+	}
+	defer held.Close()
+	c := &container{Spec: spec, store: s, name: spec.Name}
+	if spec.Unpacking == nil {
+		spec.Unpacking = func(layer.Blob) {}
+	}
+	if spec.Started == nil {
+		spec.Started = func() {}
+	}
+	if c.name == "" {
+		c.name = randomName()
+	}
+	if spec.Hostname == "" {
+		spec.Hostname = strings.Trim(strings.ReplaceAll(c.name, "_", "-"), ".-")
+	}
+	if c.lower, err = s.unpack(ctx, i, spec.Unpacking); err != nil {
+		return nil, err
+	}
+	c.folder = filepath.Join(s.containers(), c.name)
+	if err := s.mkdir(ctx, c.folder); err != nil {
+		return nil, err
+	}
+	if err := c.fill(); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+// mkdir makes a container's folder. One that is left of a container which has died goes.
+func (s *Store) mkdir(ctx context.Context, folder string) error {
+	err := os.Mkdir(folder, 0o700)
+	if !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	held, err := lock(filepath.Join(folder, "lock"), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return wrong("one of the name %s runs already", filepath.Base(folder))
+	}
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	if err := s.remove(ctx, folder); err != nil {
+		return err
+	}
+	return os.Mkdir(folder, 0o700)
+}
+
+func randomName() string {
+	var b [6]byte
+	rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+func (c *container) fill() (err error) {
+	if c.lock, err = lock(filepath.Join(c.folder, "lock"), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return err
+	}
+	for _, name := range []string{"upper", "work", "root"} {
+		if err := os.Mkdir(filepath.Join(c.folder, name), 0o755); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(filepath.Join(c.folder, "layers"), []byte(strings.Join(c.lower, "\n")+"\n"), 0o600)
+}
+
+// close removes all that the container was.
+func (c *container) close() error {
+	var err error
+	if c.conn != nil {
+		c.conn.Close()
+	}
+	if c.group != nil {
+		err = c.group.Remove(context.Background())
+	}
+	err = errors.Join(err, c.store.remove(context.Background(), c.folder))
+	if c.lock != nil {
+		err = errors.Join(err, c.lock.Close())
+	}
+	return err
+}
+
+// prepare puts together what the first process is told.
+func (c *container) prepare(i Image) (err error) {
+	c.config = inside.Config{
+		Hostname: c.Hostname, Volumes: c.Volumes, ReadOnly: c.ReadOnly, HostNetwork: c.HostNetwork, Terminal: c.Terminal,
+		Overlay: inside.Overlay{
+			From: c.store.layers(), Target: filepath.Join(c.folder, "root"),
+			Upper: c.beside("upper"), Work: c.beside("work"), Lower: c.lower, UserXattr: c.store.userXattr(),
+		},
+		Users: c.store.users(),
+	}
+	if c.config.Process, err = c.process(i); err != nil {
+		return err
+	}
+	if c.config.Hosts, c.config.Resolv, err = c.networkFiles(); err != nil {
+		return err
+	}
+	return c.limit()
+}
+
+// beside is a folder of the container's as the overlay names it.
+func (c *container) beside(name string) string {
+	return filepath.Join("..", filepath.Base(c.store.containers()), c.name, name)
+}
+
+func (s *Store) users() inside.Users {
+	if s.mapping.IsNone() {
+		return inside.Users{}
+	}
+	uids, gids := s.mapping.Bounds()
+	why, _ := s.mapping.IsSingle()
+	return inside.Users{Namespace: true, UIDs: uids, GIDs: gids, Lacks: why}
+}
+
+// networkFiles are the container's hosts and resolv.conf: the machine's with the
+// machine's network, else there is nobody to be named.
+func (c *container) networkFiles() (hosts, resolv []byte, err error) {
+	local := "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+	if !c.HostNetwork {
+		return []byte(local + "127.0.0.1\t" + c.Hostname + "\n"), nil, nil
+	}
+	if hosts, err = readSome("/etc/hosts"); err != nil {
+		return nil, nil, err
+	}
+	if len(hosts) == 0 {
+		hosts = []byte(local)
+	}
+	resolv, err = readSome("/etc/resolv.conf")
+	return append(hosts, "\n127.0.1.1\t"+c.Hostname+"\n"...), resolv, err
+}
+
+func readSome(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	const most = 1 << 20
+	return io.ReadAll(io.LimitReader(f, most))
+}
+
+// ownThreads is how many threads the first process may have beside what is asked for.
+const ownThreads = 16
+
+// limit makes the control group. Where there is none to be had, and nobody asked for a
+// limit, an ordinary user's processes are counted by another means.
+func (c *container) limit() error {
+	host, err := cgroup.Detect()
+	if err != nil {
+		return err
+	}
+	c.config.Cgroups = host.Trees()
+	limits, asked := c.Limits, c.Limits != cgroup.Limits{}
+	switch {
+	case limits.Processes == 0:
+		limits.Processes = DefaultProcesses
+	case limits.Processes < 0:
+		limits.Processes, asked = 0, limits.Memory > 0 || limits.CPUs > 0
+	}
+	if limits.Processes > 0 {
+		limits.Processes += ownThreads
+	}
+	c.group, err = host.Create(c.name, limits)
+	if errors.Is(err, cgroup.ErrUnavailable) && !asked {
+		c.config.MostProcesses, err = uint64(limits.Processes), nil
+	}
+	return err
+}
+
+// start starts the first process, and leaves it where it waits to be attended to.
+func (c *container) start(ctx context.Context) (err error) {
+	if c.ports, err = listen(ctx, c.Ports); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			c.ports.close()
+		}
+	}()
+	if c.streams, err = c.openStreams(); err != nil {
+		return err
+	}
+	defer c.streams.closeTheirs()
+	conn, theirs, err := control.Pair()
+	if err != nil {
+		return err
+	}
+	c.conn = conn
+	defer theirs.Close()
+	raw, err := c.config.Encode()
+	if err != nil {
+		return err
+	}
+	config, err := inherited("config", raw)
+	if err != nil {
+		return err
+	}
+	defer config.Close()
+	program, err := self()
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	return c.exec(program, theirs, config)
+}
+
+// exec starts it from a copy of this program that nobody can write to: whatever
+// happens in the container, the program on the disk is not within its reach.
+func (c *container) exec(program, control, config *os.File) error {
+	if err := linux.CloseOnExec(); err != nil { // what a careless shell has left open
+		return err
+	}
+	cmd := exec.Command("/proc/self/fd/7")
+	cmd.Args, cmd.Env = []string{inside.Name}, []string{}
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = c.streams.stdin, c.streams.stdout, c.streams.stderr
+	cmd.ExtraFiles = []*os.File{control, config, c.lock, program}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	var flags uintptr = syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC | syscall.CLONE_NEWUTS
+	if !c.HostNetwork {
+		flags |= syscall.CLONE_NEWNET
+	}
+	err := c.store.mapping.Start(cmd, flags, func(pid int) error {
+		if c.group == nil {
+			return nil
+		}
+		return c.group.Add(pid)
+	})
+	c.cmd = cmd
+	return err
+}
+
+// self is a copy of this program in memory.
+func self() (*os.File, error) {
+	f, err := os.Open("/proc/self/exe")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return linux.Sealed("shibafu", func(to *os.File) error { return linux.CopyWhole(to, f) })
+}
+
+// inherited is a file in memory for a process to read.
+func inherited(name string, content []byte) (*os.File, error) {
+	return linux.Sealed(name, func(to *os.File) error {
+		_, err := to.Write(content)
+		return err
+	})
+}
+
+// attend does what the container needs while it runs, and waits for its end.
+func (c *container) attend(ctx context.Context, signals <-chan os.Signal) (code int, err error) {
+	defer c.ports.close()
+	stop := context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })
+	defer stop()
+	ended := make(chan struct{})
+	defer close(ended)
+	go c.forward(signals, ended)
+	code, err = c.listen()
+	_ = c.cmd.Wait() // its code says no more than its message did
+	c.streams.finish()
+	if c.group != nil && code == 128+int(syscall.SIGKILL) && c.group.KilledForMemory() {
+		fmt.Fprintf(c.Stderr, "shibafu: a process of the container was killed, as its memory of %d bytes was used up\n", c.Limits.Memory)
+	}
+	if ctx.Err() != nil {
+		return CodeFailed, ctx.Err()
+	}
+	return code, err
+}
+
+// forward passes signals on.
+func (c *container) forward(signals <-chan os.Signal, ended <-chan struct{}) {
+	for {
+		select {
+		case sig := <-signals:
+			if sig == syscall.SIGWINCH {
+				c.streams.resize()
+				continue
+			}
+			if s, ok := sig.(syscall.Signal); ok {
+				_ = c.conn.Send(control.Message{Kind: control.Signal, Signal: s}, nil)
+			}
+		case <-ended:
+			return
+		}
+	}
+}
+
+// listen hears what the first process says, until its last word.
+func (c *container) listen() (code int, err error) {
+	for {
+		m, file, err := c.conn.Receive()
+		if err != nil {
+			// Nobody says so of himself, but it was killed, perhaps for want of memory.
+			return 128 + int(syscall.SIGKILL), nil
+		}
+		switch m.Kind {
+		case control.Terminal:
+			c.streams.attachTerminal(file)
+		case control.Started:
+			c.Started()
+			c.ports.serve(c.conn)
+		case control.Dialed:
+			c.ports.dialed(m, file)
+		case control.Exited:
+			return m.Code, nil
+		case control.Failed:
+			return m.Code, errors.New(m.Error)
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package container
+
+import (
+	"io"
+	"os"
+	"sync"
+
+	"shibafu.dev/shibafu/internal/terminal"
+)
+
+// streams are the standard files of a container. They are pipes, or a terminal of its
+// own, and never the files of this process: a terminal is written to and read by the
+// same file, so a container that may write to it could listen to what is typed.
+type streams struct {
+	stdin, stdout, stderr *os.File // the container's sides
+	spec                  *Spec
+	input                 *os.File // this side of stdin, nil if there is none
+	terminal              *os.File // this side of the terminal, nil until there is one
+	mu                    sync.Mutex
+	restore               func()
+	copies                sync.WaitGroup
+}
+
+func (c *container) openStreams() (*streams, error) {
+	s := &streams{spec: c.Spec, restore: func() {}}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	s.stdin, s.stdout, s.stderr = null, null, null
+	if c.Terminal {
+		return s, nil
+	}
+	if c.Interactive {
+		if s.stdin, s.input, err = os.Pipe(); err != nil {
+			return nil, err
+		}
+		go s.feed(s.input)
+	}
+	if s.stdout, err = s.drain(c.Stdout); err != nil {
+		return nil, err
+	}
+	s.stderr, err = s.drain(c.Stderr)
+	return s, err
+}
+
+// feed passes on what comes in, to the end of it. It may never end: then it ends with
+// this process.
+func (s *streams) feed(to *os.File) {
+	_, _ = io.Copy(to, s.spec.Stdin)
+	if to == s.input {
+		to.Close()
+	}
+}
+
+// drain is a pipe whose content goes to w.
+func (s *streams) drain(w io.Writer) (*os.File, error) {
+	from, to, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	s.copies.Go(func() {
+		defer from.Close()
+		_, _ = io.Copy(w, from) // if nobody reads any more, the container learns of it as any program does
+	})
+	return to, nil
+}
+
+// closeTheirs closes the container's sides once it has them.
+func (s *streams) closeTheirs() {
+	for _, f := range []*os.File{s.stdin, s.stdout, s.stderr} {
+		if f != nil {
+			f.Close() // /dev/null more than once
+		}
+	}
+}
+
+// attachTerminal joins the container's terminal to the one of this process.
+func (s *streams) attachTerminal(theirs *os.File) {
+	if theirs == nil {
+		return
+	}
+	s.mu.Lock()
+	s.terminal = theirs
+	if in := terminal.Of(s.spec.Stdin); in != nil && s.spec.Interactive {
+		if restore, err := terminal.Raw(in); err == nil {
+			s.restore = restore
+		}
+	}
+	s.mu.Unlock()
+	s.resize()
+	if s.spec.Interactive {
+		go s.feed(theirs)
+	}
+	s.copies.Go(func() {
+		_, _ = io.Copy(s.spec.Stdout, theirs) // EIO when the last program has closed it
+	})
+}
+
+// resize gives the container's terminal the size of ours.
+func (s *streams) resize() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.terminal == nil {
+		return
+	}
+	for _, w := range []io.Writer{s.spec.Stdout, s.spec.Stderr} {
+		if f := terminal.Of(w); f != nil {
+			columns, rows := terminal.Size(f)
+			_ = terminal.SetSize(s.terminal, columns, rows)
+			return
+		}
+	}
+}
+
+// finish waits for what the container has written.
+func (s *streams) finish() {
+	s.copies.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.restore()
+	if s.terminal != nil {
+		s.terminal.Close()
+	}
+}

@@ -1,0 +1,236 @@
+package container_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"shibafu.dev/shibafu/internal/container"
+	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/oci"
+	"shibafu.dev/step6-client/layer"
+)
+
+// This program is started again as the first process of the containers that it runs.
+func TestMain(m *testing.M) {
+	if code, done := container.Reenter(); done {
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+// asUser is set where the tests are run again as an ordinary user.
+const asUser = "CONTAINER_TEST_USER"
+
+// Everything holds for an ordinary user as well. Where the tests are run by one, it
+// has been seen already.
+func TestAllAsOrdinaryUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	home := t.TempDir()
+	if err := errors.Join(os.Chmod(filepath.Dir(home), 0o755), os.Chown(home, 65534, 65534)); err != nil {
+		t.Fatal(err)
+	}
+	probe := filepath.Join(home, "probe")
+	if err := errors.Join(os.WriteFile(probe, probeProgram(t), 0o755), os.Chmod(home, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/proc/self/exe", "-test.count=1", "-test.v="+fmt.Sprint(testing.Verbose()))
+	cmd.Env = []string{asUser + "=" + probe, "TMPDIR=" + home, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR="}
+	cmd.Dir = home
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
+
+// probeOnce builds the program that runs in the containers, which needs no libraries.
+var probeOnce = sync.OnceValues(func() ([]byte, error) {
+	if built := os.Getenv(asUser); built != "" {
+		return os.ReadFile(built)
+	}
+	dir, err := os.MkdirTemp("", "probe")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "probe")
+	build := exec.Command("go", "build", "-o", out, "./testdata/probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, said)
+	}
+	return os.ReadFile(out)
+})
+
+func probeProgram(t *testing.T) []byte {
+	t.Helper()
+	raw, err := probeOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// file is an entry of a layer. The zero kind is a regular file.
+type file struct {
+	tar.Header
+	content string
+}
+
+func folder(name string) file {
+	return file{Header: tar.Header{Name: name, Typeflag: tar.TypeDir, Mode: 0o755}}
+}
+
+func text(name, content string) file {
+	return file{Header: tar.Header{Name: name, Typeflag: tar.TypeReg, Mode: 0o644}, content: content}
+}
+
+func symlink(name, target string) file {
+	return file{Header: tar.Header{Name: name, Typeflag: tar.TypeSymlink, Linkname: target, Mode: 0o777}}
+}
+
+// blob is a layer with those entries.
+func blob(t *testing.T, files ...file) layer.Blob {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, f := range files {
+		f.Size = int64(len(f.content))
+		if err := w.WriteHeader(&f.Header); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, f.content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d := digest.FromBytes(b.Bytes())
+	return layer.Blob{
+		Descriptor: oci.Descriptor{MediaType: "application/vnd.oci.image.layer.v1.tar", Digest: d, Size: int64(b.Len())},
+		DiffID:     d,
+		Open:       func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.Bytes())), nil },
+	}
+}
+
+// image has the probe, a world that it can live in, and further layers.
+func image(t *testing.T, layers ...layer.Blob) container.Image {
+	t.Helper()
+	probe := text("probe", string(probeProgram(t)))
+	probe.Mode = 0o755
+	tmp := folder("tmp")
+	tmp.Mode = 0o1777
+	base := blob(t, probe, folder("etc"), tmp,
+		text("etc/passwd", "root:x:0:0::/root:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n"),
+		text("etc/group", "root:x:0:\nalice:x:1000:\nstaff:x:50:alice\n"))
+	return container.Image{Layers: append([]layer.Blob{base}, layers...)}
+}
+
+// world is a store, and what containers in it said.
+type world struct {
+	t      *testing.T
+	store  *container.Store
+	dir    string
+	canary string // a folder of this machine that nobody may change
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir()
+	w := &world{t: t, dir: filepath.Join(dir, "run"), canary: filepath.Join(dir, "canary")}
+	var err error
+	if w.store, err = container.Open(w.dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Join(w.canary, "folder"), 0o755), os.WriteFile(filepath.Join(w.canary, "file"), []byte("canary\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	before := w.surroundings()
+	t.Cleanup(func() {
+		if after := w.surroundings(); after != before {
+			t.Errorf("before:\n%safter:\n%s", before, after)
+		}
+	})
+	return w
+}
+
+// surroundings is what no container may change: the canary, the mounts of this
+// machine, its control groups, and the list of containers.
+func (w *world) surroundings() string {
+	var b strings.Builder
+	err := filepath.WalkDir(w.canary, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		fmt.Fprintln(&b, path, info.Mode(), info.ModTime(), info.Size())
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	containers, err := os.ReadDir(filepath.Join(w.dir, "containers"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, c := range containers {
+		fmt.Fprintln(&b, "container", c.Name())
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		if strings.Contains(line, w.dir) {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// result is how a container ended.
+type result struct {
+	code           int
+	err            error
+	stdout, stderr string
+}
+
+// run runs a container with what it says kept.
+func (w *world) run(i container.Image, spec container.Spec, args ...string) result {
+	w.t.Helper()
+	var out, err bytes.Buffer
+	spec.Args = args
+	if spec.Stdin == nil {
+		spec.Stdin = strings.NewReader("")
+	}
+	spec.Stdout, spec.Stderr = &out, &err
+	code, e := w.store.Run(w.t.Context(), i, spec, nil)
+	return result{code, e, out.String(), err.String()}
+}
+
+// says runs a container that must end well, and compares what it says.
+func (w *world) says(want string, i container.Image, spec container.Spec, args ...string) {
+	w.t.Helper()
+	if r := w.run(i, spec, args...); r.code != 0 || r.err != nil || r.stdout != want {
+		w.t.Errorf("%v: code %d, %v, stderr %q; it says\n%swant\n%s", args, r.code, r.err, r.stderr, r.stdout, want)
+	}
+}
