@@ -17,7 +17,7 @@ import (
 )
 
 // ErrPlace says that a text, with the options beside it, does not lead to one image.
-var ErrPlace = errors.New("not a place")
+var ErrPlace = errors.New("wrong usage")
 
 // Places opens what is written.
 type Places struct {
@@ -60,7 +60,10 @@ func CompleteRepository(text string) (ref.Reference, error) {
 // $XDG_DATA_HOME/shibafu/images, or what stands for it where that is not set.
 func DefaultStore() (string, error) {
 	kept, err := journal.DefaultFolder()
-	return filepath.Join(filepath.Dir(kept), "images"), err
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(filepath.Dir(kept), "images"), nil
 }
 
 // kind is what stands before the first colon of a place.

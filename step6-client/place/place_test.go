@@ -82,3 +82,15 @@ func TestAccess(t *testing.T) {
 		})
 	}
 }
+
+func TestDefaultStore(t *testing.T) {
+	t.Setenv("XDG_DATA_HOME", "/data")
+	if got, err := DefaultStore(); got != "/data/shibafu/images" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	t.Setenv("XDG_DATA_HOME", "")
+	t.Setenv("HOME", "")
+	if got, err := DefaultStore(); got != "" || err == nil {
+		t.Errorf("without a home: %q, %v", got, err)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/ocierr"
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step6-client/layout"
@@ -33,6 +34,10 @@ func advise(err error, c command) string {
 		return "What came is kept: the same command goes on with it."
 	case errors.Is(err, store.ErrLayer):
 		return "shibafu layer add NAME FOLDER makes one, shibafu layer ls lists what is here."
+	case errors.Is(err, layout.ErrUnknown) && !place.IsRegistry(name):
+		return ""
+	case errors.Is(err, layout.ErrUnknown) && (r.Name.IsZero() || isDigest(name)):
+		return "shibafu images lists what is here."
 	case errors.Is(err, layout.ErrUnknown):
 		return fmt.Sprintf("shibafu pull %s fetches it, shibafu images lists what is here.", safe(name))
 	case c.name == "login" && errors.Is(err, ocierr.Unauthorized):
@@ -42,13 +47,18 @@ func advise(err error, c command) string {
 	case errors.Is(err, ocierr.ManifestUnknown):
 		return fmt.Sprintf("shibafu tags %s lists the tags that there are.", repository(r))
 	case errors.Is(err, transfer.ErrPlatform):
-		return fmt.Sprintf("shibafu inspect --remote %s lists the platforms, --platform names another one.", safe(name))
+		return fmt.Sprintf("shibafu inspect %s lists the platforms, --platform names another one.", safe(name))
 	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
 		return "It speaks http: --plain-http does so too."
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		return "--ca FILE trusts the authority whose certificate is in the file."
 	}
 	return ""
+}
+
+func isDigest(text string) bool {
+	_, err := digest.Parse(text)
+	return err == nil
 }
 
 // host is that of a reference, or the word for one.

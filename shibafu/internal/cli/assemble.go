@@ -141,7 +141,7 @@ func (f *assembleFlags) assemble(ctx context.Context, c *copyFlags, reference st
 	if err != nil {
 		return err
 	}
-	local, err := c.create(ctx, func(err error) { fmt.Fprintln(s.Err, "waiting:", err) })
+	local, err := c.create(ctx, waitingOn(s))
 	if err != nil {
 		return err
 	}

@@ -39,6 +39,9 @@ func Run(ctx context.Context, args []string, s Streams) int {
 		usage(s.Err)
 		return cmdline.ExitUsage
 	}
+	if args[0] == "help" && len(args) > 1 {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	if slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
 		usage(s.Out)
 		return cmdline.ExitOK

@@ -49,6 +49,8 @@ func TestExitCodes(t *testing.T) {
 		{"half a command", []string{"registry"}, 2, "", "shibafu: no such command: registry\n"},
 		{"half a command and a flag", []string{"registry", "--root"}, 2, "", "shibafu: no such command: registry --root\n"},
 		{"help on a command", []string{"registry", "serve", "--help"}, 0, "Usage: shibafu registry serve [flags]\n", ""},
+		{"help with a command", []string{"help", "registry", "serve"}, 0, "Usage: shibafu registry serve [flags]\n", ""},
+		{"help with no command", []string{"help", "fly"}, 2, "", "shibafu: no such command: fly"},
 		{"help on a command, before it", []string{"--root=/x", "--help", "registry", "fsck"}, 0, "Usage: shibafu registry fsck [flags]\n", ""},
 		{"unknown flag", []string{"registry", "serve", "--prot", "1"}, 2, "", "flag provided but not defined: -prot\nshibafu registry serve" + hint},
 		{"unknown flag before the command", []string{"--prot=1", "registry", "serve"}, 2, "", "flag provided but not defined: -prot\n"},

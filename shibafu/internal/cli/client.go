@@ -49,6 +49,11 @@ func (f *storeFlag) create(ctx context.Context, waiting func(error)) (*store.Sto
 	return store.Create(ctx, path, waiting)
 }
 
+// waitingOn says for whom it is waited.
+func waitingOn(s Streams) func(error) {
+	return func(err error) { fmt.Fprintln(s.Err, "waiting:", safe(err.Error())) }
+}
+
 // platformFlag is which image of an index is meant.
 type platformFlag struct{ text string }
 

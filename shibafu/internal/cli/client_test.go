@@ -4,20 +4,26 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"log"
 	"math/big"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"shibafu.dev/step6-client/layout"
 	"shibafu.dev/step6-client/registrytest"
+
+	"shibafu.dev/shibafu/internal/progress"
 )
 
 func TestCopies(t *testing.T) {
@@ -83,6 +89,7 @@ func TestClientErrors(t *testing.T) {
 		{"no repository", "pull " + r.Host + "/none", 3, "404 NAME_UNKNOWN"},
 		{"not for it", "pull --platform linux/s390x " + app, 3, "--platform names another one.\n"},
 		{"not here", "push " + app, 3, "\nshibafu pull " + app + " fetches it, shibafu images lists what is here.\n"},
+		{"no digest here", "inspect sha256:" + strings.Repeat("ab", 32), 3, "\nshibafu images lists what is here.\n"},
 		{"not let in", "pull " + closedHost + "/app", 4, "\nshibafu login " + closedHost + " keeps a name and password for it.\n"},
 		{"http, not https", "pull --insecure-skip-verify " + app, 1, "\nIt speaks http: --plain-http does so too.\n"},
 		{"a certificate unknown", "pull " + tlsHost + "/app --ca " + otherCA(t), 1, "\n--ca FILE trusts the authority whose certificate is in the file.\n"},
@@ -125,16 +132,98 @@ func certificate(t *testing.T, raw []byte) string {
 	return file
 }
 
-// A pull that was stopped says how it goes on, and does.
+// A pull that was stopped says how it goes on, and does: the bytes that came are not
+// asked for again.
 func TestStopped(t *testing.T) {
-	m, r := newMachine(t), registrytest.New(t)
-	m.image("x")
-	m.do(0, "copy", m.made(), r.Host+"/app:v1")
+	m := newMachine(t)
 	ctx, stop := context.WithCancel(t.Context())
-	stop()
-	_, stderr := m.with(ctx, nil, 1, "pull", r.Host+"/app:v1")
-	m.says(stderr, "shibafu pull: interrupted\nWhat came is kept: the same command goes on with it.\n")
-	m.do(0, "pull", "--platform=all", r.Host+"/app:v1")
+	var mu sync.Mutex
+	var ranges []string
+	handler := registrytest.Handler(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/") {
+			mu.Lock()
+			ranges = append(ranges, r.Header.Get("Range"))
+			mu.Unlock()
+		}
+		handler.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	app := server.Listener.Addr().String() + "/app:v1"
+	folder := m.folder("big", "")
+	raw := make([]byte, 6<<20)
+	rand.NewChaCha8([32]byte{}).Read(raw)
+	if err := os.WriteFile(filepath.Join(folder, "file"), raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.do(0, "layer", "add", "big", folder)
+	m.do(0, "push", app, "--layers", "big")
+	elsewhere := []string{"pull", app, "--store", filepath.Join(m.home, "other"), "--parallel", "1", "--platform", "all", "--progress", "json"}
+	said := &stopping{stop: stop}
+	if code := Run(ctx, elsewhere, Streams{nil, io.Discard, said}); code != 1 {
+		t.Errorf("it ends with %d", code)
+	}
+	m.says(said.String(), "shibafu pull: interrupted\nWhat came is kept: the same command goes on with it.\n")
+	mu.Lock()
+	ranges = nil
+	mu.Unlock()
+	m.do(0, elsewhere...)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(ranges) == 0 || slices.ContainsFunc(ranges, func(s string) bool { return s == "" || strings.HasPrefix(s, "bytes=0-") }) {
+		t.Errorf("then it asked for %q", ranges)
+	}
+}
+
+// stopping stops what it is told of, once some of a large blob has come.
+type stopping struct {
+	strings.Builder
+	stop func()
+}
+
+func (s *stopping) Write(p []byte) (int, error) {
+	var line progress.Line
+	if json.Unmarshal(p, &line) == nil && line.Event == "moved" && line.Size > 1<<20 {
+		s.stop()
+	}
+	return s.Builder.Write(p)
+}
+
+// A registry may say anything; a terminal gets to see text.
+func TestHostileRegistry(t *testing.T) {
+	m := newMachine(t)
+	const evil = `\u001b[2J\u009b\nroot`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/tags/list") {
+			io.WriteString(w, `{"name":"app","tags":["v1","`+evil+`","../v2"]}`)
+			return
+		}
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, `{"errors":[{"code":"DENIED","message":"`+evil+`","detail":"`+evil+`"}]}`)
+	}))
+	defer server.Close()
+	host := server.Listener.Addr().String()
+	m.prints("v1\n", "tags", host+"/app")
+	_, stderr := m.do(4, "pull", host+"/app")
+	if strings.ContainsAny(stderr, "\x1b\u009b") || strings.Contains(stderr, "\nroot") {
+		t.Errorf("%q", stderr)
+	}
+}
+
+// An image that cannot be read is listed all the same, and can be removed.
+func TestDamaged(t *testing.T) {
+	m, r := newMachine(t), registrytest.New(t)
+	m.do(0, "layer", "add", "base", m.folder("base", "base"))
+	app := r.Host + "/app:v1"
+	digest := strings.TrimSpace(m.out("push", app, "-q", "--layers", "base"))
+	blob := filepath.Join(m.home, "shibafu/images/blobs/sha256", strings.TrimPrefix(digest, "sha256:"))
+	if err := os.WriteFile(blob, []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, stderr := m.do(0, "images")
+	m.says(out, app)
+	m.says(stderr, app+": ")
+	m.do(0, "rm", app)
 }
 
 // Two at once in one store: the second waits, and says so.

@@ -36,7 +36,7 @@ func images(fs *flag.FlagSet) action {
 			return err
 		}
 		defer local.Close()
-		list, err := listImages(ctx, local)
+		list, err := listImages(ctx, local, s)
 		if err != nil {
 			return err
 		}
@@ -50,7 +50,9 @@ func images(fs *flag.FlagSet) action {
 	}
 }
 
-func listImages(ctx context.Context, local *store.Store) ([]imageJSON, error) {
+// listImages says of an image that cannot be read no more than its name: it can be
+// removed by that, or pulled again.
+func listImages(ctx context.Context, local *store.Store, s Streams) ([]imageJSON, error) {
 	found, err := local.Images(ctx)
 	if err != nil {
 		return nil, err
@@ -59,7 +61,7 @@ func listImages(ctx context.Context, local *store.Store) ([]imageJSON, error) {
 	for _, i := range found {
 		total, err := image.Sum(ctx, local, i.Descriptor)
 		if err != nil {
-			return nil, about(i.Name, err)
+			fmt.Fprintf(s.Err, "%s: %s\n", i.Name, safe(err.Error()))
 		}
 		l := imageJSON{Name: i.Name, Digest: i.Descriptor.Digest, MediaType: i.Descriptor.MediaType, Size: total.Bytes, Platforms: []string{}}
 		for _, p := range total.Platforms {

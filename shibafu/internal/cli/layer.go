@@ -38,7 +38,7 @@ func layerAdd(fs *flag.FlagSet) action {
 		if o.Owner, err = ownerOf(*owner, from.folder != ""); err != nil {
 			return err
 		}
-		local, err := f.create(ctx, func(err error) { fmt.Fprintln(s.Err, "waiting:", err) })
+		local, err := f.create(ctx, waitingOn(s))
 		if err != nil {
 			return err
 		}
@@ -164,7 +164,7 @@ func layerRemove(fs *flag.FlagSet) action {
 	var f storeFlag
 	f.define(fs)
 	return func(ctx context.Context, args []string, s Streams) error {
-		local, err := f.create(ctx, func(err error) { fmt.Fprintln(s.Err, "waiting:", err) })
+		local, err := f.create(ctx, waitingOn(s))
 		if err != nil {
 			return err
 		}

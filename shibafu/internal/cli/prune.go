@@ -47,7 +47,7 @@ func prune(fs *flag.FlagSet) action {
 	fs.BoolVar(&p.dry, "dry-run", false, "say what would go, and leave it")
 	fs.DurationVar(&p.partialAge, "partial-age", 24*time.Hour, "how long nobody has gone on with an unfinished download that goes")
 	return func(ctx context.Context, _ []string, s Streams) error {
-		p.waiting = func(err error) { fmt.Fprintln(s.Err, "waiting:", err) }
+		p.waiting = waitingOn(s)
 		for _, each := range pruners() {
 			gone, err := each.prune(ctx, &p)
 			if err != nil {

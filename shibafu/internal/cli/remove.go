@@ -24,7 +24,7 @@ func remove(fs *flag.FlagSet) action {
 		if *remote {
 			return removeRemote(ctx, access, args, s)
 		}
-		local, err := f.create(ctx, func(err error) { fmt.Fprintln(s.Err, "waiting:", err) })
+		local, err := f.create(ctx, waitingOn(s))
 		if err != nil {
 			return err
 		}
