@@ -88,7 +88,7 @@ func (s *setup) mountRoot() error {
 		options = append(options, "userxattr")
 	}
 	if err := linux.Overlay(o.From, o.Target, o.Lower, o.Upper, o.Work, options...); err != nil {
-		return err
+		return whyNoOverlay(o, err)
 	}
 	root, err := linux.OpenRoot(o.Target)
 	if err != nil {
@@ -97,6 +97,19 @@ func (s *setup) mountRoot() error {
 	s.root = root
 	s.keep(root.File)
 	return nil
+}
+
+// whyNoOverlay says more where the reason is what the folder lies on.
+func whyNoOverlay(o Overlay, err error) error {
+	f, opened := os.Open(o.From)
+	if opened != nil {
+		return err
+	}
+	defer f.Close()
+	if kind, unknown := linux.FileSystem(f); unknown == nil && kind == linux.OverlayFS {
+		return fmt.Errorf("%w: %s lies on an overlay itself, as in a container; --state names another folder", err, o.From)
+	}
+	return err
 }
 
 // systemFolders are those that are mounted on or written to here. A symbolic link in

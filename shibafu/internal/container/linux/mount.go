@@ -173,8 +173,9 @@ func FileSystem(f *os.File) (int64, error) {
 
 // Numbers of FileSystem.
 const (
-	ProcFS = 0x9fa0
-	SysFS  = 0x62656572
+	ProcFS    = 0x9fa0
+	SysFS     = 0x62656572
+	OverlayFS = 0x794c7630
 )
 
 func fdcwd() uintptr {
