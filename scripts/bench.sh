@@ -16,10 +16,12 @@ cleanup() {
 debian docker-registry docker-registry
 debian strace strace
 debian dockerd docker.io
+debian skopeo skopeo
 debian runc runc
 debian podman podman
 debian busybox busybox-static
 gotool crane github.com/google/go-containerregistry/cmd/crane@v0.22.1
+gotool oras oras.land/oras/cmd/oras@v1.3.6
 gotool registry github.com/distribution/distribution/v3/cmd/registry@v3.1.2
 build
 (cd "$project/scripts" && go build -o "$work/bench" ./bench)

@@ -35,9 +35,9 @@ func (b *bench) clients() []client {
 	crane, oras := filepath.Join(b.tools, "crane"), filepath.Join(b.tools, "oras")
 	return []client{
 		{mine,
-			func(from, folder string) []string { return []string{b.puller, "pull", "--store", folder, from} },
-			func(f *fixture, to string) []string { return []string{b.puller, "push", "--store", f.folder, to} },
-			func(from, to string) []string { return []string{b.puller, "copy", from, to} }},
+			func(from, folder string) []string { return []string{b.shibafu, "pull", "--store", folder, from} },
+			func(f *fixture, to string) []string { return []string{b.shibafu, "push", "--store", f.folder, to} },
+			func(from, to string) []string { return []string{b.shibafu, "copy", from, to} }},
 		{"crane",
 			func(from, folder string) []string { return []string{crane, "pull", "--format=oci", from, folder} },
 			func(f *fixture, to string) []string { return []string{crane, "push", f.folder, to} },

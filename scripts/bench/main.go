@@ -21,12 +21,11 @@ func main() {
 	}
 	tools := flag.String("tools", "", "folder of the other registries' programs: registry, docker-registry, crane")
 	shibafu := flag.String("shibafu", "", "shibafu's program")
-	puller := flag.String("client", "", "the program that pulls and pushes as ours")
 	work := flag.String("work", "", "folder for stores")
 	only := flag.String("only", "", "comma-separated workloads, or what their names begin with up to a hyphen; all if empty")
 	scale := flag.Float64("scale", 1, "how much work to do; 1 takes some minutes")
 	flag.Parse()
-	b := bench{tools: *tools, shibafu: *shibafu, puller: *puller, work: *work, scale: *scale, client: &http.Client{
+	b := bench{tools: *tools, shibafu: *shibafu, work: *work, scale: *scale, client: &http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 64, DisableCompression: true, WriteBufferSize: 256 << 10},
 	}}
 	for _, w := range workloads {
@@ -78,11 +77,11 @@ var workloads = []workload{
 
 // bench is one run.
 type bench struct {
-	tools, shibafu, puller, work string
-	scale                        float64
-	client                       *http.Client
-	moved                        *fixture // what the clients move, once it is made
-	met, missed                  int
+	tools, shibafu, work string
+	scale                float64
+	client               *http.Client
+	moved                *fixture // what the clients move, once it is made
+	met, missed          int
 }
 
 // count scales a number of requests.

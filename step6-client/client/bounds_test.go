@@ -56,7 +56,7 @@ var requests = []struct {
 	{"mount", 128 << 10, func(ctx context.Context, c *client.Client) error {
 		return c.MountBlob(ctx, aName, otherName, digestOf("x"))
 	}},
-	{"deletion of a manifest", 128 << 10, func(ctx context.Context, c *client.Client) error {
+	{"deletion of a manifest", 5 << 20, func(ctx context.Context, c *client.Client) error {
 		return c.DeleteManifest(ctx, aName, digestOf("x"))
 	}},
 	{"deletion of a tag", 128 << 10, func(ctx context.Context, c *client.Client) error {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,21 @@ import (
 type pipes struct {
 	made  chan net.Conn
 	ended chan struct{}
+
+	mu   sync.Mutex
+	open []net.Conn
+}
+
+func newPipes() *pipes { return &pipes{made: make(chan net.Conn), ended: make(chan struct{})} }
+
+// cut breaks all connections there are.
+func (p *pipes) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.open {
+		c.Close()
+	}
+	p.open = nil
 }
 
 func (p *pipes) Accept() (net.Conn, error) {
@@ -41,6 +57,9 @@ func (p *pipes) dial(ctx context.Context, network, addr string) (net.Conn, error
 	client, server := net.Pipe()
 	select {
 	case p.made <- server:
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.open = append(p.open, server)
 		return client, nil
 	case <-p.ended:
 		return nil, errors.New("connection refused")
@@ -65,7 +84,12 @@ func inBubble(t *testing.T, b between, opts client.Options, f func(t *testing.T,
 // test.
 func startBubble(t *testing.T, h http.Handler, opts client.Options) *client.Client {
 	t.Helper()
-	p := &pipes{make(chan net.Conn), make(chan struct{})}
+	return startOn(t, newPipes(), h, opts)
+}
+
+// startOn is startBubble over connections that a test can reach.
+func startOn(t *testing.T, p *pipes, h http.Handler, opts client.Options) *client.Client {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	served := make(chan error, 1)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))

@@ -14,7 +14,7 @@
 // Reading order: client.go, answer.go (from a response to an error), header.go (what
 // the headers say); manifests.go, pushmanifest.go, lists.go, referrers.go; blob.go
 // and pull.go with ranges.go (from the registry), body.go, upload.go and push.go with
-// recover.go (to it).
+// recover.go and rhythm.go (to it).
 package client
 
 import (

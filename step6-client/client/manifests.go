@@ -104,10 +104,38 @@ func (c *Client) Resolve(ctx context.Context, name ref.Name, reference ref.TagOr
 	return desc, err
 }
 
-// DeleteManifest removes a manifest with all tags that refer to it.
+// DeleteManifest removes a manifest with all tags that refer to it. If it has a subject
+// and the registry no API for referrers, it goes from the list under the tag that
+// stands for that: before itself, as registries take no list of what is not there.
 // ocierr.ManifestUnknown, ocierr.NameUnknown.
 func (c *Client) DeleteManifest(ctx context.Context, name ref.Name, d digest.Digest) error {
-	return c.delete(ctx, endpoint.DeleteManifest, endpoint.Path{Name: name, Reference: ref.ByDigest(d)})
+	m, size := c.parsed(ctx, name, d)
+	listed := false
+	if m != nil && m.Subject != nil {
+		var err error
+		if listed, err = c.dropReferrer(ctx, name, m.Subject.Digest, d); err != nil {
+			return err
+		}
+	}
+	err := c.delete(ctx, endpoint.DeleteManifest, endpoint.Path{Name: name, Reference: ref.ByDigest(d)})
+	if listed && errors.As(err, new(*refused)) && !errors.Is(err, ocierr.ManifestUnknown) {
+		return errors.Join(err, c.addReferrer(ctx, name, m.Subject.Digest, m.Referrer(d, size))) // it is there yet
+	}
+	return err
+}
+
+// parsed is a manifest and its size; nil if it cannot be read: it may be deleted for
+// that.
+func (c *Client) parsed(ctx context.Context, name ref.Name, d digest.Digest) (*manifest.Manifest, int64) {
+	desc, raw, err := c.Manifest(ctx, name, ref.ByDigest(d))
+	if err != nil {
+		return nil, 0
+	}
+	m, err := manifest.Parse(desc.MediaType, raw)
+	if err != nil {
+		return nil, 0
+	}
+	return m, desc.Size
 }
 
 // DeleteTag removes a tag. Errors are as for DeleteManifest.

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
+	"time"
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/endpoint"
@@ -30,14 +32,7 @@ func (c *Client) PushBlob(ctx context.Context, name ref.Name, d oci.Descriptor, 
 	if err == nil && !done {
 		done, err = p.begin(ctx, from)
 	}
-	for err == nil && !done {
-		done, err = p.step(ctx)
-	}
-	if err == nil {
-		c.opts.Journal.Forget(p.key)
-		c.opts.Progress(d.Digest, d.Size, d.Size)
-	}
-	return err
+	return p.finish(ctx, done, err)
 }
 
 // CommitBlob pushes what w took in as the blob d of the repository, if it is what d
@@ -51,18 +46,54 @@ func (c *Client) CommitBlob(ctx context.Context, name ref.Name, w *cas.Writer, d
 }
 
 // PushStream makes a blob of what r yields, whose length and digest nobody knows
-// before its end. It goes in one request and cannot be sent again.
+// before its end. It goes in one request, as r is read once. Where that fails in
+// passing and r can be read again, as a file can (io.ReaderAt), it is hashed to its end
+// and the push goes on where the registry is.
 func (c *Client) PushStream(ctx context.Context, name ref.Name, a digest.Algorithm, r io.Reader) (digest.Digest, int64, error) {
+	at, start := rereadable(r)
 	u, err := c.StartUpload(ctx, name, a)
 	if err != nil {
 		return digest.Digest{}, 0, err
 	}
 	h := a.New()
-	if err := u.Append(ctx, io.TeeReader(r, h), -1); err != nil {
+	err = u.Append(ctx, io.TeeReader(r, h), -1)
+	if err == nil {
+		d, size := a.FromHash(h), u.Size()
+		return d, size, u.Commit(ctx, d)
+	}
+	if at == nil || !passing(ctx, err) {
 		return digest.Digest{}, 0, errors.Join(err, u.Cancel(ctx))
 	}
-	d, size := a.FromHash(h), u.Size()
-	return d, size, u.Commit(ctx, d)
+	h = a.New()
+	size, readErr := io.Copy(h, io.NewSectionReader(at, start, math.MaxInt64-start))
+	if readErr != nil {
+		return digest.Digest{}, 0, errors.Join(readErr, u.Cancel(ctx))
+	}
+	d := a.FromHash(h)
+	content := func(offset int64) (io.ReadCloser, error) {
+		return io.NopCloser(io.NewSectionReader(at, start+offset, size-offset)), nil
+	}
+	p := &push{
+		client: c, name: name, digest: d, size: size, content: content, piece: c.opts.Chunk, upload: u, resumed: true,
+		key: journal.Key{Registry: c.conn.Origin().String(), Name: name, Digest: d},
+	}
+	done, err := p.afterCut(ctx, 0, size, 0, nil, err)
+	return d, size, p.finish(ctx, done, err)
+}
+
+// rereadable is r, and where it stands, if it can be read from anywhere without being
+// disturbed by who still reads it; else nil. A pipe is a file that cannot.
+func rereadable(r io.Reader) (at io.ReaderAt, start int64) {
+	at, ok := r.(io.ReaderAt)
+	seeker, canSeek := r.(io.Seeker)
+	if !ok || !canSeek {
+		return nil, 0
+	}
+	start, err := seeker.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return nil, 0
+	}
+	return at, start
 }
 
 // push is a blob on its way to a registry.
@@ -80,6 +111,10 @@ type push struct {
 	failed   int   // failures since then
 	restarts int   // how many sessions were given up
 	resumed  bool  // the session is that of an earlier process
+
+	rate   float64 // how fast bytes went the last time, in bytes a second
+	lost   bool    // the session was given up by the registry
+	rhythm *rhythm // set once a cut did that
 }
 
 // there tells whether the repository has the blob. It asks with a token to push, as
@@ -149,23 +184,43 @@ func (p *push) keep() error {
 	return p.client.opts.Journal.Keep(journal.Upload{Key: p.key, Location: p.upload.Location(), Offset: p.upload.size, Size: p.size})
 }
 
+// finish goes on until all is done.
+func (p *push) finish(ctx context.Context, done bool, err error) error {
+	for err == nil && !done {
+		done, err = p.step(ctx)
+	}
+	if err == nil {
+		p.client.opts.Journal.Forget(p.key)
+		p.client.opts.Progress(p.digest, p.size, p.size)
+	}
+	return err
+}
+
 // step sends the next piece. Where it is the whole the blob is finished with it;
 // else that is a request of its own, which all registries understand.
 func (p *push) step(ctx context.Context) (done bool, err error) {
 	u := p.upload
 	at, size := u.size, p.size-u.size
+	if p.rhythm != nil {
+		if err := p.rhythm.ready(ctx); err != nil {
+			return false, err
+		}
+		p.piece = p.rhythm.piece()
+	}
 	if p.piece > 0 {
 		size = min(size, max(p.piece, u.least))
 	}
 	last := size == p.size || at == p.size
 	body := &counting{size: size, body: func() (io.ReadCloser, error) { return p.content(at) }}
 	body.tell = func(sent int64) { p.client.opts.Progress(p.digest, at+sent, p.size) }
+	begin := time.Now()
 	if last {
 		err = u.put(ctx, p.digest, body.open, size)
 	} else {
 		err = u.patch(ctx, body.open, size)
 	}
 	sent, fault := body.bytes()
+	p.measure(sent, time.Since(begin))
 	switch {
 	case fault != nil:
 		return false, fmt.Errorf("content of %s: %w", p.digest, fault)
@@ -180,6 +235,16 @@ func (p *push) step(ctx context.Context) (done bool, err error) {
 		return false, fmt.Errorf("%w: the registry takes no bytes", ErrAnswer)
 	}
 	return false, p.keep()
+}
+
+// measure takes notice of how long n bytes took.
+func (p *push) measure(n int64, took time.Duration) {
+	if n >= smallestPiece && took > 0 {
+		p.rate = float64(n) / took.Seconds()
+	}
+	if p.rhythm != nil {
+		p.rhythm.rate = p.rate
+	}
 }
 
 // progress tells whether to go on: the registry has more than ever, or failed to

@@ -214,6 +214,56 @@ func TestPushStream(t *testing.T) {
 	})
 }
 
+// What fails is gone on with where the bytes can be read again, from where they were.
+func TestPushStreamCut(t *testing.T) {
+	data := content(4 * mib)
+	once := func(next http.Handler) http.Handler {
+		var cut atomic.Bool
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method != "PATCH" || cut.Swap(true) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			r.Body = io.NopCloser(io.MultiReader(io.LimitReader(r.Body, 3*mib), broken{}))
+			next.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		})
+	}
+	middle := bytes.NewReader(append([]byte("before"), data...))
+	if _, err := middle.Seek(6, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name   string
+		reader io.Reader
+		works  bool
+	}{
+		{"can be read again", bytes.NewReader(data), true},
+		{"from its middle", middle, true},
+		{"can be read once", struct{ io.Reader }{bytes.NewReader(data)}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m := new(meter)
+			inBubble(t, m.before(once), client.Options{}, func(t *testing.T, c, direct *client.Client) {
+				d, size, err := c.PushStream(t.Context(), aName, digest.SHA256, tt.reader)
+				if works := err == nil; works != tt.works {
+					t.Fatal(err)
+				}
+				if !tt.works {
+					return
+				}
+				if d != digest.FromBytes(data) || size != int64(len(data)) {
+					t.Errorf("%s, %d bytes", d, size)
+				}
+				has(t, direct, aName, data)
+				if m.bytes.Load() > 5*mib {
+					t.Errorf("%d bytes were sent", m.bytes.Load())
+				}
+			})
+		})
+	}
+}
+
 // Steps of a session, one by one.
 func TestUpload(t *testing.T) {
 	inBubble(t, straight, client.Options{}, func(t *testing.T, c, direct *client.Client) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/ocierr"
@@ -74,6 +75,7 @@ func tooLong(status int) bool {
 // afterCut waits, and finds out how much arrived of what was sent. Where that is
 // little, the next pieces are smaller.
 func (p *push) afterCut(ctx context.Context, at, size, sent int64, no *refused, err error) (done bool, _ error) {
+	cut := time.Now()
 	if p.failed++; p.failed > p.client.conn.Retries() {
 		return false, err
 	}
@@ -89,8 +91,12 @@ func (p *push) afterCut(ctx context.Context, at, size, sent int64, no *refused, 
 	if sleepErr := wire.Sleep(ctx, wait); sleepErr != nil {
 		return false, sleepErr
 	}
+	p.lost = false
 	if done, err := p.resync(ctx, err); done || err != nil {
 		return done, err
+	}
+	if p.lost && status == 0 && sent > 0 && p.rhythm == nil {
+		p.rhythm = &rhythm{conn: p.client.conn, last: cut, rate: p.rate}
 	}
 	if p.upload.size > p.best {
 		p.best, p.failed = p.upload.size, 0
@@ -119,7 +125,8 @@ func (p *push) resync(ctx context.Context, reason error) (done bool, err error) 
 	if !u.sure {
 		if err := u.Status(ctx); err != nil {
 			var no *refused
-			if errors.As(err, &no) && no.reason.Status == http.StatusNotFound || errors.Is(err, ErrAnswer) {
+			p.lost = errors.As(err, &no) && no.reason.Status == http.StatusNotFound
+			if p.lost || errors.Is(err, ErrAnswer) {
 				return p.again(ctx, reason)
 			}
 			return false, err

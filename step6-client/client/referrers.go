@@ -17,6 +17,7 @@ import (
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step5-manifest/manifest"
 	"shibafu.dev/step5-manifest/repo"
+	"shibafu.dev/step6-client/wire"
 )
 
 // maxReferrers is how many referrers of one manifest are taken in.
@@ -129,31 +130,64 @@ func ReferrersTag(d digest.Digest) ref.Tag {
 
 // taggedReferrers are those that the tag's index has; none if there is no tag.
 func (c *Client) taggedReferrers(ctx context.Context, name ref.Name, d digest.Digest, artifactType string) ([]oci.Descriptor, error) {
-	_, raw, err := c.Manifest(ctx, name, ref.ByTag(ReferrersTag(d)))
-	if errors.Is(err, ocierr.ManifestUnknown) || errors.Is(err, ocierr.NameUnknown) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	index, err := readIndex(raw)
+	index, _, err := c.taggedIndex(ctx, name, d)
 	return ofType(index, artifactType), err
 }
 
-// addReferrer puts a referrer of subject into the tag's index. The write is made
-// under a condition, for registries that know those; two clients at others may lose
-// one of two, as the specification warns.
+// taggedIndex is what the tag of d's referrers lists, and its digest; the zero one if
+// there is no tag.
+func (c *Client) taggedIndex(ctx context.Context, name ref.Name, d digest.Digest) ([]oci.Descriptor, digest.Digest, error) {
+	desc, raw, err := c.Manifest(ctx, name, ref.ByTag(ReferrersTag(d)))
+	if errors.Is(err, ocierr.ManifestUnknown) || errors.Is(err, ocierr.NameUnknown) {
+		return nil, digest.Digest{}, nil
+	}
+	if err != nil {
+		return nil, digest.Digest{}, err
+	}
+	index, err := readIndex(raw)
+	return index, desc.Digest, err
+}
+
+// addReferrer puts a referrer of subject into the tag's index.
 func (c *Client) addReferrer(ctx context.Context, name ref.Name, subject digest.Digest, referrer oci.Descriptor) error {
-	tag := ReferrersTag(subject)
-	for range 3 {
-		list, err := c.taggedReferrers(ctx, name, subject, "")
+	return c.changeReferrers(ctx, name, subject, func(list []oci.Descriptor) []oci.Descriptor {
+		if slices.ContainsFunc(list, func(d oci.Descriptor) bool { return d.Digest == referrer.Digest }) {
+			return list
+		}
+		return append(list, referrer)
+	})
+}
+
+// dropReferrer takes a manifest that is to be deleted out of the index of subject, if
+// the registry leaves that to its clients, and tells whether it does. An index that is
+// empty then is left: not every registry can delete a tag.
+//
+// Source: OCI distribution specification, "Deleting Manifests".
+func (c *Client) dropReferrer(ctx context.Context, name ref.Name, subject, referrer digest.Digest) (ours bool, err error) {
+	_, _, _, err = c.page(ctx, endpoint.ListReferrers, c.request(endpoint.ListReferrers, endpoint.Path{Name: name, Digest: subject}, nil))
+	if err == nil || !hasNoReferrers(err) {
+		return false, err
+	}
+	return true, c.changeReferrers(ctx, name, subject, func(list []oci.Descriptor) []oci.Descriptor {
+		return slices.DeleteFunc(slices.Clone(list), func(d oci.Descriptor) bool { return d.Digest == referrer })
+	})
+}
+
+// changeReferrers makes of the list of subject's referrers what change does, which
+// makes it longer or shorter, or leaves it. The write is made under a condition, for
+// registries that know those; two clients at others may lose one of two, as the
+// specification warns.
+func (c *Client) changeReferrers(ctx context.Context, name ref.Name, subject digest.Digest, change func([]oci.Descriptor) []oci.Descriptor) error {
+	for n := 1; n <= 5; n++ {
+		list, was, err := c.taggedIndex(ctx, name, subject)
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(list, func(d oci.Descriptor) bool { return d.Digest == referrer.Digest }) {
+		changed := change(list)
+		if len(changed) == len(list) {
 			return nil
 		}
-		raw, err := json.Marshal(oci.Index{SchemaVersion: oci.SchemaVersion, MediaType: oci.MediaTypeImageIndex, Manifests: append(list, referrer)})
+		raw, err := json.Marshal(oci.Index{SchemaVersion: oci.SchemaVersion, MediaType: oci.MediaTypeImageIndex, Manifests: changed})
 		if err != nil {
 			return err
 		}
@@ -161,9 +195,15 @@ func (c *Client) addReferrer(ctx context.Context, name ref.Name, subject digest.
 		if err != nil {
 			return err
 		}
-		err = c.PushManifest(ctx, name, repo.Push{Digest: digest.FromBytes(raw), Raw: raw, Manifest: m, Tags: []ref.Tag{tag}})
-		var no *refused
-		if !errors.As(err, &no) || no.reason.Status != http.StatusPreconditionFailed {
+		err = c.PushManifest(ctx, name, repo.Push{
+			Digest: digest.FromBytes(raw), Raw: raw, Manifest: m, Tags: []ref.Tag{ReferrersTag(subject)},
+			If: func(now digest.Digest) bool { return now == was },
+		})
+		var no *ocierr.Error
+		if !errors.As(err, &no) || no.Status != http.StatusPreconditionFailed {
+			return err
+		}
+		if err := wire.Sleep(ctx, wire.Backoff(n)); err != nil {
 			return err
 		}
 	}

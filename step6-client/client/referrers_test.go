@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"shibafu.dev/step1-spec-notes/digest"
@@ -100,9 +101,50 @@ func TestReferrers(t *testing.T) {
 				if list, more, err := c.Referrers(ctx, aName, subject.Digest, "", digest.Digest{}, 10, 300); len(list) != 1 || !more || err != nil {
 					t.Errorf("in 300 bytes: %d, %t, %v", len(list), more, err)
 				}
+				for _, step := range []struct {
+					gone digest.Digest
+					left string
+				}{{sig.Digest, "sbom"}, {sbom.Digest, ""}} {
+					if err := c.DeleteManifest(ctx, aName, step.gone); err != nil {
+						t.Fatal(err)
+					}
+					if got, more := all("", digest.Digest{}, 10); got != step.left || more {
+						t.Errorf("after a deletion: %q, %t; want %q", got, more, step.left)
+					}
+				}
+				pushManifest(t, c, sbom)
+				if got, more := all("", digest.Digest{}, 10); got != "sbom" || more {
+					t.Errorf("pushed again: %s, %t", got, more)
+				}
 			})
 		})
 	}
+}
+
+// Two that change the list at once lose nothing where the registry knows conditions.
+func TestReferrersAtOnce(t *testing.T) {
+	subject := image("")
+	var pushes []repo.Push
+	for i := range 3 {
+		pushes = append(pushes, image(fmt.Sprintf(`,"annotations":{"n":"%d"},"subject":{"mediaType":%q,"digest":%q,"size":%d}`, i, oci.MediaTypeImageManifest, subject.Digest, len(subject.Raw))))
+	}
+	inBubble(t, noReferrers, impatient, func(t *testing.T, c, _ *client.Client) {
+		pushManifest(t, c, pushes[0])
+		var all sync.WaitGroup
+		all.Go(func() {
+			if err := c.DeleteManifest(t.Context(), aName, pushes[0].Digest); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, p := range pushes[1:] {
+			all.Go(func() { pushManifest(t, c, p) })
+		}
+		all.Wait()
+		list, _, err := c.Referrers(t.Context(), aName, subject.Digest, "", digest.Digest{}, 10, 1<<20)
+		if err != nil || len(list) != 2 {
+			t.Errorf("%d referrers, %v", len(list), err)
+		}
+	})
 }
 
 func TestReferrersTag(t *testing.T) {

@@ -114,9 +114,6 @@ func (d *dialer) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if own {
 		d.found(made.RemoteAddr())
 	}
-	if tcp, ok := made.(*net.TCPConn); ok {
-		return conn{tcp}, nil
-	}
 	return made, nil
 }
 

@@ -1,9 +1,12 @@
 package wire
 
 import (
+	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // File is a body whose bytes are those of a file, so that the kernel can send them
@@ -36,21 +39,37 @@ func Passed(r io.Reader, n int64) {
 // slice is how much of a file is sent before that is taken notice of, in bytes.
 const slice = 256 << 10
 
-// conn is a connection that sends files.
-type conn struct{ *net.TCPConn }
+// conn is a connection that sends files, and notes when it broke.
+type conn struct {
+	net.Conn
+	broken *atomic.Int64 // nanoseconds since 1970
+}
+
+// Read implements net.Conn.
+func (c conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.ErrClosedPipe) { // by ourselves
+		c.broken.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
 
 // ReadFrom implements io.ReaderFrom. It takes the limit apart under which net/http
 // hands a body on: the net package looks for a file behind one limit and nothing else.
 func (c conn) ReadFrom(r io.Reader) (total int64, err error) {
+	to, ok := c.Conn.(io.ReaderFrom)
+	if !ok {
+		return io.Copy(struct{ io.Writer }{c.Conn}, r)
+	}
 	limited, ok := r.(*io.LimitedReader)
 	if !ok {
-		return c.TCPConn.ReadFrom(r)
+		return to.ReadFrom(r)
 	}
 	body := limited.R
 	file := FileOf(body)
 	for file != nil && limited.N > 0 {
 		asked := min(slice, limited.N)
-		n, err := c.TCPConn.ReadFrom(&io.LimitedReader{R: file, N: asked})
+		n, err := to.ReadFrom(&io.LimitedReader{R: file, N: asked})
 		Passed(body, n)
 		total += n
 		limited.N -= n
@@ -61,6 +80,6 @@ func (c conn) ReadFrom(r io.Reader) (total int64, err error) {
 			break
 		}
 	}
-	n, err := c.TCPConn.ReadFrom(limited)
+	n, err := to.ReadFrom(limited)
 	return total + n, err
 }

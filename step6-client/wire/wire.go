@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"shibafu.dev/step1-spec-notes/endpoint"
@@ -105,6 +106,7 @@ type Conn struct {
 	transport *http.Transport
 	dialer    *dialer
 	auth      *authorizer
+	broken    atomic.Int64 // when a connection last broke, in nanoseconds since 1970
 }
 
 // New is the way to the registry at host: "host" or "host:port", as in a
@@ -122,7 +124,7 @@ func New(host string, opts Options) (*Conn, error) {
 	c := &Conn{origin: origin, opts: opts, dialer: newDialer(origin.address())}
 	c.transport = &http.Transport{
 		Proxy:                  c.proxy,
-		DialContext:            c.dialer.dial,
+		DialContext:            c.noting(c.dialer.dial),
 		TLSClientConfig:        config,
 		TLSHandshakeTimeout:    15 * time.Second,
 		ForceAttemptHTTP2:      true,
@@ -134,10 +136,31 @@ func New(host string, opts Options) (*Conn, error) {
 		MaxResponseHeaderBytes: 256 << 10,
 	}
 	if opts.Dial != nil {
-		c.transport.DialContext, c.transport.Proxy = opts.Dial, nil
+		c.transport.DialContext, c.transport.Proxy = c.noting(opts.Dial), nil
 	}
 	c.auth = newAuthorizer(c, host)
 	return c, nil
+}
+
+// noting is dial whose connections note when they break.
+func (c *Conn) noting(dial func(context.Context, string, string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		made, err := dial(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return conn{made, &c.broken}, nil
+	}
+}
+
+// Broken is when a connection last ended that we had not ended, be it in use or not;
+// the zero time if none did. A server that has waited long enough for a request ends
+// them too.
+func (c *Conn) Broken() time.Time {
+	if n := c.broken.Load(); n != 0 {
+		return time.Unix(0, n)
+	}
+	return time.Time{}
 }
 
 // tlsConfig is nil where the standard library's own will do.
