@@ -26,16 +26,22 @@ import (
 type Store struct {
 	dir     string
 	mapping userns.Mapping
+	id      string // no other store of this machine has it
 }
 
 // Open is the store in a folder, which is made if it is missing.
 func Open(dir string) (*Store, error) {
-	s := &Store{dir, userns.ForCaller()}
+	s := &Store{dir: dir, mapping: userns.ForCaller()}
 	for _, folder := range []string{dir, s.layers(), s.containers()} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, err
 		}
 	}
+	var st syscall.Stat_t
+	if err := syscall.Stat(dir, &st); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	s.id = fmt.Sprintf("%x-%x", st.Dev, st.Ino)
 	return s, nil
 }
 
@@ -60,6 +66,11 @@ func lock(path string, how int) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return flock(f, how)
+}
+
+// flock takes the lock of a file, which is closed if it cannot be had.
+func flock(f *os.File, how int) (*os.File, error) {
 	for {
 		err := syscall.Flock(int(f.Fd()), how)
 		switch err {
@@ -67,7 +78,7 @@ func lock(path string, how int) (*os.File, error) {
 			return f, nil
 		case syscall.EINTR:
 		default:
-			return nil, errors.Join(&os.PathError{Op: "lock", Path: path, Err: err}, f.Close())
+			return nil, errors.Join(&os.PathError{Op: "lock", Path: f.Name(), Err: err}, f.Close())
 		}
 	}
 }
@@ -95,30 +106,39 @@ func (s *Store) sweep(ctx context.Context) error {
 		return err
 	}
 	for _, e := range all {
-		folder := filepath.Join(s.containers(), e.Name())
-		held, err := lock(filepath.Join(folder, "lock"), syscall.LOCK_EX|syscall.LOCK_NB)
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			continue // it runs
-		}
-		if err != nil {
-			return err
-		}
-		err = errors.Join(s.remove(ctx, folder), s.sweepGroups(ctx, e.Name()))
-		held.Close()
-		if err != nil {
+		if err := s.sweepOne(ctx, e.Name()); err != nil {
 			return err
 		}
 	}
 	return layer.Sweep(s.layers())
 }
 
-func (s *Store) sweepGroups(ctx context.Context, name string) error {
+// sweepOne removes what a container has left, unless it runs. One without a lock has
+// died before it had one, or is about to be gone: none comes to be at this time.
+func (s *Store) sweepOne(ctx context.Context, name string) error {
+	folder := filepath.Join(s.containers(), name)
+	f, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_RDWR, 0)
+	if err == nil {
+		f, err = flock(f, syscall.LOCK_EX|syscall.LOCK_NB)
+	}
+	switch {
+	case err == nil:
+		defer f.Close()
+	case errors.Is(err, syscall.EWOULDBLOCK):
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
 	host, err := cgroup.Detect()
 	if err != nil {
 		return err
 	}
-	return host.Sweep(ctx, name)
+	return errors.Join(s.remove(ctx, folder), host.Sweep(ctx, s.group(name)))
 }
+
+// group is what a container's control group is called: containers of other stores may
+// have the same name.
+func (s *Store) group(name string) string { return name + "-" + s.id }
 
 // remove removes a folder that may have files of all users of the mapping.
 func (s *Store) remove(ctx context.Context, folder string) error {
