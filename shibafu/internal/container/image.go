@@ -65,10 +65,16 @@ func Load(ctx context.Context, from *layout.Layout, d oci.Descriptor) (Image, er
 // index. What is no image that could be run is left out.
 func LoadAll(ctx context.Context, from *layout.Layout, d oci.Descriptor) ([]Image, error) {
 	const depth = 4
-	return loadAll(ctx, from, d, depth)
+	return loadAll(ctx, from, d, depth, map[digest.Digest]bool{})
 }
 
-func loadAll(ctx context.Context, from *layout.Layout, d oci.Descriptor, depth int) (all []Image, err error) {
+// loadAll passes over what it has seen, or a few indexes that name one another many
+// times would keep it busy for ever.
+func loadAll(ctx context.Context, from *layout.Layout, d oci.Descriptor, depth int, seen map[digest.Digest]bool) (all []Image, err error) {
+	if seen[d.Digest] {
+		return nil, nil
+	}
+	seen[d.Digest] = true
 	if !oci.IsIndex(d.MediaType) {
 		i, err := Load(ctx, from, d)
 		if errors.Is(err, ErrImage) || errors.Is(err, layout.ErrUnknown) {
@@ -85,7 +91,7 @@ func loadAll(ctx context.Context, from *layout.Layout, d oci.Descriptor, depth i
 		return nil, nil
 	}
 	for _, m := range index.Manifests {
-		found, err := loadAll(ctx, from, m, depth-1)
+		found, err := loadAll(ctx, from, m, depth-1, seen)
 		if err != nil {
 			return nil, err
 		}

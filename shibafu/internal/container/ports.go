@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"shibafu.dev/shibafu/internal/container/control"
 )
@@ -33,7 +34,11 @@ type answer struct {
 func listen(ctx context.Context, published []Port) (*ports, error) {
 	p := &ports{waiting: map[uint64]chan answer{}, ended: make(chan struct{})}
 	for _, port := range published {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", port.Host.String())
+		network := "tcp6"
+		if port.Host.Addr().Is4() {
+			network = "tcp4" // else all addresses of version 4 would be those of version 6 too
+		}
+		l, err := (&net.ListenConfig{}).Listen(ctx, network, port.Host.String())
 		if err != nil {
 			p.close()
 			return nil, fmt.Errorf("publishing a port: %w", err)
@@ -75,8 +80,11 @@ func (p *ports) accept(l *net.TCPListener, target uint16) {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if err != nil {
+		if err != nil { // too many open files, mostly
 			<-free
+			if !p.rest() {
+				return
+			}
 			continue
 		}
 		go func() {
@@ -84,6 +92,17 @@ func (p *ports) accept(l *net.TCPListener, target uint16) {
 			defer c.Close()
 			p.pass(c, target)
 		}()
+	}
+}
+
+// rest waits a while, and tells whether the container still runs.
+func (p *ports) rest() bool {
+	const while = 50 * time.Millisecond
+	select {
+	case <-time.After(while):
+		return true
+	case <-p.ended:
+		return false
 	}
 }
 
@@ -119,6 +138,7 @@ func (p *ports) dial(target uint16) (*net.TCPConn, error) {
 	p.waiting[id] = done
 	p.mu.Unlock()
 	if err := p.conn.Send(control.Message{Kind: control.Dial, ID: id, Port: target}, nil); err != nil {
+		p.forget(id)
 		return nil, err
 	}
 	select {
@@ -141,12 +161,18 @@ func (p *ports) dial(target uint16) (*net.TCPConn, error) {
 	}
 }
 
+// forget returns who waits for an answer, who does not any more then.
+func (p *ports) forget(id uint64) (done chan answer, waits bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	done, waits = p.waiting[id]
+	delete(p.waiting, id)
+	return done, waits
+}
+
 // dialed takes the answer of the first process.
 func (p *ports) dialed(m control.Message, file *os.File) {
-	p.mu.Lock()
-	done, ok := p.waiting[m.ID]
-	delete(p.waiting, m.ID)
-	p.mu.Unlock()
+	done, ok := p.forget(m.ID)
 	a := answer{file: file}
 	if file == nil {
 		a.err = errors.New(m.Error)

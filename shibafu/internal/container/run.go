@@ -68,6 +68,7 @@ type container struct {
 	conn    *control.Conn
 	streams *streams
 	ports   *ports
+	running bool // its main process has been started
 }
 
 // create makes the container's folder, with its layers unpacked.
@@ -129,15 +130,20 @@ func (c *container) fill() (err error) {
 	if c.lock, err = lock(filepath.Join(c.folder, lockName), syscall.LOCK_EX, os.O_CREATE); err != nil {
 		return err
 	}
-	for _, name := range []string{"upper", "work", "root"} {
-		if err := os.Mkdir(filepath.Join(c.folder, name), 0o755); err != nil {
+	for _, name := range folders {
+		path := filepath.Join(c.folder, name)
+		if err := errors.Join(os.Mkdir(path, 0o755), os.Chmod(path, 0o755)); err != nil { // whatever the umask is
 			return err
 		}
 	}
 	return os.WriteFile(filepath.Join(c.folder, "layers"), []byte(strings.Join(c.lower, "\n")+"\n"), 0o600)
 }
 
-// close removes all that the container was.
+// folders are those of a container's: what it changes, what overlayfs needs for that,
+// and where both are put together. The mode of the first is what its root has.
+var folders = []string{"upper", "work", "root"}
+
+// close removes all that the container was, its lock last: what has none is nobody's.
 func (c *container) close() error {
 	var err error
 	if c.conn != nil {
@@ -237,7 +243,7 @@ func (c *container) limit() error {
 	if limits.Processes > 0 {
 		limits.Processes += ownThreads
 	}
-	c.group, err = host.Create(c.name, limits)
+	c.group, err = host.Create(c.store.group(c.name), limits)
 	if errors.Is(err, cgroup.ErrUnavailable) && !asked {
 		c.config.MostProcesses, err = uint64(limits.Processes), nil
 	}
@@ -335,7 +341,7 @@ func (c *container) attend(ctx context.Context, signals <-chan os.Signal) (code 
 	code, err = c.listen()
 	_ = c.cmd.Wait() // its code says no more than its message did
 	c.streams.finish()
-	if c.group != nil && code == 128+int(syscall.SIGKILL) && c.group.KilledForMemory() {
+	if c.group != nil && (code == 128+int(syscall.SIGKILL) || !c.running) && c.group.KilledForMemory() {
 		fmt.Fprintf(c.Stderr, "shibafu: a process of the container was killed, as its memory of %d bytes was used up\n", c.Limits.Memory)
 	}
 	if ctx.Err() != nil {
@@ -368,12 +374,16 @@ func (c *container) listen() (code int, err error) {
 		m, file, err := c.conn.Receive()
 		if err != nil {
 			// Nobody says so of himself, but it was killed, perhaps for want of memory.
+			if !c.running {
+				return CodeFailed, errors.New("the first process of the container was killed before its program ran")
+			}
 			return 128 + int(syscall.SIGKILL), nil
 		}
 		switch m.Kind {
 		case control.Terminal:
 			c.streams.attachTerminal(file)
 		case control.Started:
+			c.running = true
 			c.Started()
 			c.ports.serve(c.conn)
 		case control.Dialed:

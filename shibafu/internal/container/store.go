@@ -27,16 +27,22 @@ import (
 type Store struct {
 	dir     string
 	mapping userns.Mapping
+	id      string // no other store of this machine has it
 }
 
 // Open is the store in a folder, which is made if it is missing.
 func Open(dir string) (*Store, error) {
-	s := &Store{dir, userns.ForCaller()}
+	s := &Store{dir: dir, mapping: userns.ForCaller()}
 	for _, folder := range []string{dir, s.layers(), s.containers()} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, err
 		}
 	}
+	var st syscall.Stat_t
+	if err := syscall.Stat(dir, &st); err != nil {
+		return nil, &os.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	s.id = fmt.Sprintf("%x-%x", st.Dev, st.Ino)
 	return s, nil
 }
 
@@ -170,8 +176,12 @@ func (s *Store) sweepGroups(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return host.Sweep(ctx, name)
+	return host.Sweep(ctx, s.group(name))
 }
+
+// group is what a container's control group is called: containers of other stores may
+// have the same name.
+func (s *Store) group(name string) string { return name + "-" + s.id }
 
 // remove removes a folder that may have files of all users of the mapping.
 func (s *Store) remove(ctx context.Context, folder string) error {

@@ -1,9 +1,12 @@
 package container
 
 import (
+	"errors"
 	"io"
 	"os"
 	"sync"
+	"syscall"
+	"time"
 
 	"shibafu.dev/shibafu/internal/terminal"
 )
@@ -18,6 +21,7 @@ type streams struct {
 	terminal              *os.File // this side of the terminal, nil until there is one
 	mu                    sync.Mutex
 	restore               func()
+	outputs               []*os.File // what copies reads
 	copies                sync.WaitGroup
 }
 
@@ -59,11 +63,42 @@ func (s *streams) drain(w io.Writer) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.outputs = append(s.outputs, from)
 	s.copies.Go(func() {
-		defer from.Close()
-		_, _ = io.Copy(w, from) // if nobody reads any more, the container learns of it as any program does
+		defer from.Close() // if nobody reads any more, the container learns of it as any program does
+		pump(w, from)
 	})
 	return to, nil
+}
+
+// pump passes on what a container writes: until its end, and then what is left.
+func pump(w io.Writer, from *os.File) {
+	if _, err := io.Copy(w, from); !errors.Is(err, os.ErrDeadlineExceeded) {
+		return
+	}
+	const most = 1 << 20 // of a pipe, as the kernel lets containers make it
+	_ = from.SetReadDeadline(time.Time{})
+	buffer := make([]byte, most)
+	for left := most; left > 0; {
+		n := readNow(from, buffer[:left])
+		if _, err := w.Write(buffer[:n]); n == 0 || err != nil {
+			return
+		}
+		left -= n
+	}
+}
+
+// readNow reads what is there already, if anything is.
+func readNow(from *os.File, buffer []byte) (n int) {
+	conn, err := from.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = conn.Read(func(fd uintptr) (done bool) {
+		n, err = syscall.Read(int(fd), buffer)
+		return err != syscall.EINTR
+	})
+	return max(n, 0)
 }
 
 // closeTheirs closes the container's sides once it has them.
@@ -82,6 +117,7 @@ func (s *streams) attachTerminal(theirs *os.File) {
 	}
 	s.mu.Lock()
 	s.terminal = theirs
+	s.outputs = append(s.outputs, theirs)
 	if in := terminal.Of(s.spec.Stdin); in != nil && s.spec.Interactive {
 		if restore, err := terminal.Raw(in); err == nil {
 			s.restore = restore
@@ -93,7 +129,7 @@ func (s *streams) attachTerminal(theirs *os.File) {
 		go s.feed(theirs)
 	}
 	s.copies.Go(func() {
-		_, _ = io.Copy(s.spec.Stdout, theirs) // EIO when the last program has closed it
+		pump(s.spec.Stdout, theirs) // EIO when the last program has closed it
 	})
 }
 
@@ -113,11 +149,16 @@ func (s *streams) resize() {
 	}
 }
 
-// finish waits for what the container has written.
+// finish waits for what the container has written, but not for others who have its
+// sides of the files: one of its programs may have handed them to another container's.
 func (s *streams) finish() {
-	s.copies.Wait()
+	const patience = time.Second
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, f := range s.outputs {
+		_ = f.SetReadDeadline(time.Now().Add(patience)) // it may be closed
+	}
+	s.copies.Wait()
 	s.restore()
 	if s.terminal != nil {
 		s.terminal.Close()

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -87,11 +88,11 @@ func (h *Host) create(g *Group, name string, l Limits) error {
 			return err
 		}
 		folder := filepath.Join(parent, name)
-		switch err := os.Mkdir(folder, 0o755); {
-		case err == nil:
+		if !slices.Contains(g.folders, folder) { // as another controller of the tree has made it
+			if err := makeNew(folder); err != nil {
+				return unavailable(controller, err)
+			}
 			g.folders = append(g.folders, folder)
-		case !errors.Is(err, fs.ErrExist): // another controller has made it
-			return unavailable(controller, err)
 		}
 		if controller == "memory" {
 			g.memory = folder
@@ -104,6 +105,16 @@ func (h *Host) create(g *Group, name string, l Limits) error {
 		}
 	}
 	return nil
+}
+
+// makeNew makes a group in the place of one that has been left there, but not of one
+// that has processes.
+func makeNew(folder string) error {
+	err := os.Mkdir(folder, 0o755)
+	if errors.Is(err, fs.ErrExist) && syscall.Rmdir(folder) == nil {
+		err = os.Mkdir(folder, 0o755)
+	}
+	return err
 }
 
 func unavailable(controller string, err error) error {

@@ -65,13 +65,12 @@ func parse(mounts, groups string, pid int, root bool) *Host {
 		if !found || len(left) < 5 || len(right) < 3 {
 			continue
 		}
-		top, at := left[3], left[4]
+		top, at := unescape(left[3]), unescape(left[4])
 		base := func(path string) string {
 			if root {
 				return filepath.Join(at, ours)
 			}
-			inside, _ := strings.CutPrefix(path, strings.TrimSuffix(top, "/"))
-			return filepath.Join(at, inside)
+			return below(at, top, path)
 		}
 		switch right[0] {
 		case "cgroup2":
@@ -83,13 +82,39 @@ func parse(mounts, groups string, pid int, root bool) *Host {
 				h.trees = append(h.trees, tree)
 			}
 			for _, c := range controllers {
-				if _, seen := h.bases[c]; !seen && slices.Contains(strings.Split(right[2], ","), c) {
+				if h.bases[c] == "" && slices.Contains(strings.Split(right[2], ","), c) {
 					h.bases[c] = base(own[c])
 				}
 			}
 		}
 	}
 	return h
+}
+
+// below is where a group shows in a mount whose top is another one; "" if it does not,
+// as for a process that a group namespace was made without.
+func below(mount, top, group string) string {
+	inside, found := strings.CutPrefix(group, strings.TrimSuffix(top, "/"))
+	if !found || inside != "" && inside[0] != '/' || slices.Contains(strings.Split(inside, "/"), "..") {
+		return ""
+	}
+	return filepath.Join(mount, inside)
+}
+
+// unescape reads a path of mountinfo, where what would end it is "\040" and the like.
+func unescape(path string) string {
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		if path[i] == '\\' && i+3 < len(path) {
+			if n, err := strconv.ParseUint(path[i+1:i+4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				i += 3
+				continue
+			}
+		}
+		b.WriteByte(path[i])
+	}
+	return b.String()
 }
 
 // known are the controllers of version 1; a tree has other options too.
@@ -122,7 +147,10 @@ func (h *Host) Trees() []string {
 
 // parent is the folder that a group with a controller is made in.
 func (h *Host) parent(controller string) (version int, folder string, err error) {
-	if base, ok := h.bases[controller]; ok {
+	if base, mounted := h.bases[controller]; mounted {
+		if base == "" {
+			return 1, "", unavailable(controller, errOutside)
+		}
 		if h.root {
 			if err := os.MkdirAll(base, 0o755); err != nil {
 				return 1, "", unavailable(controller, err)
@@ -131,13 +159,15 @@ func (h *Host) parent(controller string) (version int, folder string, err error)
 		return 1, base, nil
 	}
 	if h.unified == "" {
-		return 0, "", unavailable(controller, errors.New("no tree of control groups is mounted"))
+		return 0, "", unavailable(controller, errOutside)
 	}
 	if err := h.enable(controller); err != nil {
 		return 2, "", unavailable(controller, err)
 	}
 	return 2, h.unified, nil
 }
+
+var errOutside = errors.New("no tree of control groups is mounted that this process is in")
 
 // enable has the groups below h.unified control something. All above must do so too,
 // and none of them may have processes, but for the first.
@@ -184,7 +214,9 @@ func allow(folder, controller string) error {
 // parents are the folders that groups may be in.
 func (h *Host) parents() (all []string) {
 	for _, base := range h.bases {
-		all = append(all, base)
+		if base != "" {
+			all = append(all, base)
+		}
 	}
 	if h.unified != "" {
 		all = append(all, h.unified)

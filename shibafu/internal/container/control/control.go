@@ -123,13 +123,12 @@ func (c *Conn) Receive() (m Message, file *os.File, err error) {
 	if err != nil {
 		return m, nil, err
 	}
-	if n == 0 {
-		return m, nil, io.EOF
-	}
 	if file, err = received(rights[:nrights]); err != nil {
 		return m, nil, err
 	}
-	if flags&syscall.MSG_TRUNC != 0 {
+	if n == 0 {
+		err = io.EOF
+	} else if flags&syscall.MSG_TRUNC != 0 {
 		err = fmt.Errorf("%w: more than %d bytes", ErrMessage, most)
 	} else if bad := json.Unmarshal(raw[:n], &m); bad != nil {
 		err = fmt.Errorf("%w: %w", ErrMessage, bad)
@@ -153,6 +152,9 @@ func received(rights []byte) (*os.File, error) {
 	}
 	fds, err := syscall.ParseUnixRights(&messages[0])
 	if err != nil || len(fds) != 1 {
+		for _, fd := range fds {
+			syscall.Close(fd)
+		}
 		return nil, errors.Join(ErrMessage, err)
 	}
 	syscall.CloseOnExec(fds[0])

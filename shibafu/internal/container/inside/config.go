@@ -10,7 +10,8 @@
 package inside
 
 import (
-	"encoding/json"
+	"bytes"
+	"encoding/gob"
 	"errors"
 	"io"
 	"os"
@@ -92,17 +93,22 @@ type Process struct {
 	Dir string
 }
 
-// Encode is the configuration as the process reads it.
-func (c *Config) Encode() ([]byte, error) { return json.Marshal(c) }
+// Encode is the configuration as the process reads it. Arguments and paths are bytes,
+// in any encoding or none, which JSON does not pass on as they are.
+func (c *Config) Encode() ([]byte, error) {
+	var b bytes.Buffer
+	err := gob.NewEncoder(&b).Encode(c)
+	return b.Bytes(), err
+}
 
 func readConfig(f *os.File) (*Config, error) {
 	defer f.Close()
 	var c Config
-	d := json.NewDecoder(f)
+	d := gob.NewDecoder(f)
 	if err := d.Decode(&c); err != nil {
 		return nil, err
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+	if err := d.Decode(&Config{}); !errors.Is(err, io.EOF) {
 		return nil, errors.New("container: more than a configuration")
 	}
 	return &c, nil

@@ -71,7 +71,8 @@ func (s *setup) mountPts() error {
 	return nil
 }
 
-// bindDevice shows a device of the machine, once it has been seen to be that one.
+// bindDevice shows a device of the machine, once it has been seen to be that one. It
+// can be written to, but its mode and owner, which are the machine's too, stay.
 func (s *setup) bindDevice(dev linux.Root, d device) error {
 	m, err := linux.Copy("/dev/" + d.name)
 	if err != nil {
@@ -85,7 +86,7 @@ func (s *setup) bindDevice(dev linux.Root, d device) error {
 	if st.Mode&syscall.S_IFMT != syscall.S_IFCHR || st.Rdev != d.major<<8|d.minor {
 		return fmt.Errorf("/dev/%s of this machine is another device", d.name)
 	}
-	if err := linux.Restrict(m, linux.NoSuid|linux.NoExec); err != nil {
+	if err := linux.Restrict(m, linux.ReadOnly|linux.NoSuid|linux.NoExec); err != nil {
 		return err
 	}
 	if err := dev.Replace(d.name, nil, 0o666); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 
 	"shibafu.dev/shibafu/internal/container/linux"
@@ -26,12 +27,39 @@ func (s *setup) hide() error {
 			return fmt.Errorf("/%s: %w", path, err)
 		}
 	}
-	for _, path := range frozen {
+	shared, err := s.shared()
+	if err != nil {
+		return err
+	}
+	for _, path := range slices.Concat(frozen, shared) {
 		if err := s.freeze(path); err != nil {
 			return fmt.Errorf("/%s: %w", path, err)
 		}
 	}
 	return nil
+}
+
+// shared are the other paths of /proc that are not a process's. Wherever it is mounted
+// their modes and owners are the same, so that the root of a container could take them
+// from everybody on the machine; one of a user namespace may not.
+func (s *setup) shared() (paths []string, err error) {
+	if s.Users.Namespace {
+		return nil, nil
+	}
+	proc, err := s.root.ReadFolder("proc")
+	if err != nil {
+		return nil, err
+	}
+	defer proc.Close()
+	entries, err := proc.ReadDir(-1)
+	for _, e := range entries {
+		path := "proc/" + e.Name()
+		isProcess := e.Name()[0] >= '0' && e.Name()[0] <= '9'
+		if !isProcess && e.Type()&os.ModeSymlink == 0 && !slices.Contains(masked, path) && !slices.Contains(frozen, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths, err
 }
 
 // system opens a path of /proc or /sys, and makes sure that it is one: f is nil if

@@ -30,6 +30,18 @@ func serve(conn *control.Conn, pid int) {
 	}
 }
 
+// passOn passes signals that programs in the container send to its first process on to
+// the main one, which they know by no other number.
+func passOn(signals <-chan os.Signal, pid int) {
+	for s := range signals {
+		switch s {
+		case syscall.SIGCHLD, syscall.SIGPIPE, syscall.SIGURG: // meant for this process alone
+		default:
+			_ = syscall.Kill(pid, s.(syscall.Signal)) // it may have ended
+		}
+	}
+}
+
 // dial connects to a port of the container and hands the connection out.
 func dial(conn *control.Conn, m control.Message) {
 	answer := control.Message{Kind: control.Dialed, ID: m.ID}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"shibafu.dev/shibafu/internal/container/control"
@@ -45,10 +46,10 @@ func live(conn *control.Conn) (code int, err error) {
 	if err := linux.CloseOnExec(); err != nil {
 		return CodeFailed, err
 	}
-	if err := linux.SetName("shibafu"); err != nil {
+	signals, err := standAlone()
+	if err != nil {
 		return CodeFailed, err
 	}
-	startAnew()
 	c, err := readConfig(os.NewFile(configFile, "config"))
 	if err != nil {
 		return CodeFailed, err
@@ -70,15 +71,40 @@ func live(conn *control.Conn) (code int, err error) {
 		return CodeFailed, err
 	}
 	go serve(conn, pid)
+	go passOn(signals, pid)
 	return reap(pid)
 }
 
-// startAnew makes what is inherited the same wherever a container is started from.
-func startAnew() {
-	// Signals that were ignored, as in the background of a shell, have their usual effect
-	// in a program that is started by one that looks at them.
-	signal.Notify(make(chan os.Signal, 1))
-	syscall.Umask(0)
+// standAlone rids the process of what it has inherited from a shell, or a service,
+// that a container should not. The signals that come to it are those of programs in
+// the container, and of whoever looks at it from outside.
+func standAlone() (signals <-chan os.Signal, err error) {
+	const some = 64
+	c := make(chan os.Signal, some)
+	signal.Notify(c) // all, so that none is ignored by the main process for having been so here
+	const umask = 0o022
+	syscall.Umask(umask)
+	for _, step := range []func() error{
+		func() error { return linux.SetName("shibafu") },
+		linux.NewKeyring,
+		notSpared,
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// notSpared has the kernel choose the container like any other program when the
+// machine's memory is used up, also if whoever started it is spared then.
+func notSpared() error {
+	const file = "/proc/self/oom_score_adj"
+	raw, err := os.ReadFile(file)
+	if err != nil || !strings.HasPrefix(string(raw), "-") {
+		return err
+	}
+	return os.WriteFile(file, []byte("0"), 0)
 }
 
 // refusal is an error with the exit code that says so.

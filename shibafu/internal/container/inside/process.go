@@ -63,8 +63,6 @@ func (s *setup) start(streams []uintptr) (pid int, err error) {
 	if err := s.giveUp(); err != nil {
 		return 0, err
 	}
-	const usual = 0o022
-	syscall.Umask(usual)
 	attr := &syscall.SysProcAttr{
 		Setsid: true, Setctty: s.Terminal,
 		Credential: &syscall.Credential{

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"shibafu.dev/shibafu/internal/container/account"
+	"shibafu.dev/shibafu/internal/container/linux"
 )
 
 // who is the user of the main process.
@@ -16,11 +17,12 @@ type who = account.Account
 
 // findUser looks up the user in the image's own lists.
 func (s *setup) findUser() error {
-	passwd, err := s.root.ReadFile("etc/passwd", account.MaxFile)
+	const most = account.MaxFile + 1 // so that one that is too large is seen to be
+	passwd, err := s.root.ReadFile("etc/passwd", most)
 	if err != nil {
 		return err
 	}
-	group, err := s.root.ReadFile("etc/group", account.MaxFile)
+	group, err := s.root.ReadFile("etc/group", most)
 	if err != nil {
 		return err
 	}
@@ -53,7 +55,11 @@ func (s *setup) enterDir() error {
 	}
 	s.keep(dir.File)
 	s.dir = dir
-	return nil
+	kind, err := linux.FileSystem(dir.File)
+	if err == nil && kind == linux.ProcFS {
+		err = errors.New("no program begins in /proc, but many ways out of it did")
+	}
+	return err
 }
 
 // goThere is enterDir once the root has changed.

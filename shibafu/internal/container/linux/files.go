@@ -160,7 +160,8 @@ func (r Root) Touch(name string) (*os.File, error) {
 }
 
 // ReadFile returns what the regular file at a path has, of its first most bytes; a
-// missing file has none. Nothing else than a regular file is waited for or read.
+// missing file has none. Nothing else than a regular file is waited for or read, and
+// none of /proc or /sys: some of those lose what is read from them.
 func (r Root) ReadFile(name string, most int64) ([]byte, error) {
 	f, err := r.openat2(name, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0, resolveInRoot)
 	if errors.Is(err, syscall.ENOENT) {
@@ -174,7 +175,11 @@ func (r Root) ReadFile(name string, most int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !st.Mode().IsRegular() {
+	kind, err := FileSystem(f)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() || kind == ProcFS || kind == SysFS {
 		return nil, failed("read", name, errors.New("not a regular file"))
 	}
 	return io.ReadAll(io.LimitReader(f, most))

@@ -103,6 +103,19 @@ func NoNewPrivileges() error {
 	return os.NewSyscallError("prctl PR_SET_NO_NEW_PRIVS", err)
 }
 
+// NewKeyring gives the calling thread, and what it starts, a session keyring without
+// the keys of whoever started it. A kernel without keys, and a user who has no more to
+// make, are no error: keyctl(2) is refused to a container anyway.
+func NewKeyring() error {
+	const joinSession = 1
+	switch _, err := call(sysKeyctl, joinSession, 0); err {
+	case nil, syscall.ENOSYS, syscall.EDQUOT:
+		return nil
+	default:
+		return os.NewSyscallError("keyctl", err)
+	}
+}
+
 // SetName is what ps(1) calls the calling thread: up to 15 bytes.
 func SetName(name string) error {
 	return withText(name, func(p uintptr) error {

@@ -1,3 +1,6 @@
 package linux
 
-const sysMemfdCreate = 319
+const (
+	sysMemfdCreate = 319
+	sysKeyctl      = 250
+)

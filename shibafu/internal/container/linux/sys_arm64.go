@@ -1,3 +1,6 @@
 package linux
 
-const sysMemfdCreate = 279
+const (
+	sysMemfdCreate = 279
+	sysKeyctl      = 219
+)

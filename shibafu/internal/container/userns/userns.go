@@ -40,12 +40,12 @@ func ForCaller() Mapping {
 		return Mapping{}
 	}
 	m := Mapping{uids: one(uid), gids: one(gid)}
-	uids, err := subordinate("/etc/subuid", uid)
+	uids, err := subordinate("/etc/subuid", uid, uid)
 	if err != nil {
 		m.lacks = err.Error()
 		return m
 	}
-	gids, err := subordinate("/etc/subgid", uid)
+	gids, err := subordinate("/etc/subgid", uid, gid)
 	if err != nil {
 		m.lacks = err.Error()
 		return m
@@ -83,8 +83,9 @@ func bound(ranges []syscall.SysProcIDMap) (n uint64) {
 // String tells mappings apart.
 func (m Mapping) String() string { return fmt.Sprint(m.uids, m.gids) }
 
-// subordinate returns the ranges that a file gives a user, from 1 on.
-func subordinate(file string, uid int) ([]syscall.SysProcIDMap, error) {
+// subordinate returns the ranges that a file gives a user, from 1 on. own is the id
+// that stands for 0.
+func subordinate(file string, uid, own int) ([]syscall.SysProcIDMap, error) {
 	raw, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
@@ -93,16 +94,18 @@ func subordinate(file string, uid int) ([]syscall.SysProcIDMap, error) {
 	if u, err := user.LookupId(names[0]); err == nil {
 		names = append(names, u.Username)
 	}
-	ranges := parseSubordinate(raw, names)
+	ranges := parseSubordinate(raw, names, own)
 	if len(ranges) == 0 {
 		return nil, fmt.Errorf("%s has no range for %s", file, names[len(names)-1])
 	}
 	return ranges, nil
 }
 
-// parseSubordinate reads lines of "name:first:count". What is none is passed over.
-func parseSubordinate(raw []byte, names []string) (ranges []syscall.SysProcIDMap) {
+// parseSubordinate reads lines of "name:first:count". What is none is passed over, and
+// so is what has an id again, for one stands for one of the machine at most.
+func parseSubordinate(raw []byte, names []string, own int) (ranges []syscall.SysProcIDMap) {
 	next := 1
+	taken := one(own)
 	for lines := bufio.NewScanner(bytes.NewReader(raw)); lines.Scan(); {
 		fields := strings.Split(strings.TrimSpace(lines.Text()), ":")
 		if len(fields) != 3 || !slices.Contains(names, fields[0]) {
@@ -113,10 +116,18 @@ func parseSubordinate(raw []byte, names []string) (ranges []syscall.SysProcIDMap
 		if err1 != nil || err2 != nil || count == 0 || first == 0 || first+count > 1<<32-1 || uint64(next)+count > 1<<32-1 {
 			continue
 		}
-		ranges = append(ranges, syscall.SysProcIDMap{ContainerID: next, HostID: int(first), Size: int(count)})
-		next += int(count)
+		r := syscall.SysProcIDMap{ContainerID: next, HostID: int(first), Size: int(count)}
+		if slices.ContainsFunc(taken, func(t syscall.SysProcIDMap) bool { return overlap(r, t) }) {
+			continue
+		}
+		taken, ranges = append(taken, r), append(ranges, r)
+		next += r.Size
 	}
 	return ranges
+}
+
+func overlap(a, b syscall.SysProcIDMap) bool {
+	return a.HostID < b.HostID+b.Size && b.HostID < a.HostID+a.Size
 }
 
 // GateFile is the first file besides the standard ones that a program inherits which

@@ -41,6 +41,14 @@ func main() {
 		"fork":       fork,
 		"spin":       spin,
 		"interfaces": interfaces,
+		"quote":      quote,
+		"variable":   func(args []string) error { _, err := fmt.Printf("%s=%s\n", args[0], os.Getenv(args[0])); return err },
+		"variables":  variables,
+		"arguments":  func(args []string) error { _, err := fmt.Println(len(args), "arguments"); return err },
+		"attack":     attack,
+		"change":     change,
+		"writable":   writable,
+		"stat":       stat,
 	}[os.Args[1]]
 	if !ok {
 		fmt.Fprintln(os.Stderr, "probe: no such thing:", os.Args[1])
@@ -57,6 +65,25 @@ func exit(args []string) error {
 	if err == nil {
 		os.Exit(code)
 	}
+	return err
+}
+
+func quote(args []string) error {
+	for _, arg := range args {
+		fmt.Printf("%q\n", arg)
+	}
+	return nil
+}
+
+// variables counts those whose names begin so.
+func variables(args []string) error {
+	n := 0
+	for _, pair := range os.Environ() {
+		if strings.HasPrefix(pair, args[0]) {
+			n++
+		}
+	}
+	_, err := fmt.Println(n, "variables")
 	return err
 }
 
