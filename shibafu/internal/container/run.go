@@ -279,7 +279,7 @@ func (c *container) start(ctx context.Context) (err error) {
 		return err
 	}
 	defer config.Close()
-	program, err := self()
+	program, err := c.store.sealed()
 	if err != nil {
 		return err
 	}
@@ -312,9 +312,9 @@ func (c *container) exec(program, control, config *os.File) error {
 	return err
 }
 
-// self is a copy of this program in memory.
-func self() (*os.File, error) {
-	f, err := os.Open("/proc/self/exe")
+// sealed is a copy of the program in memory.
+func (s *Store) sealed() (*os.File, error) {
+	f, err := os.Open(s.program)
 	if err != nil {
 		return nil, err
 	}

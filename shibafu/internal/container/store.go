@@ -28,11 +28,12 @@ type Store struct {
 	dir     string
 	mapping userns.Mapping
 	id      string // no other store of this machine has it
+	program string // what is executed as the first process, and as a worker: this one
 }
 
 // Open is the store in a folder, which is made if it is missing.
 func Open(dir string) (*Store, error) {
-	s := &Store{dir: dir, mapping: userns.ForCaller()}
+	s := &Store{dir: dir, mapping: userns.ForCaller(), program: "/proc/self/exe"}
 	for _, folder := range []string{dir, s.layers(), s.containers()} {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return nil, err

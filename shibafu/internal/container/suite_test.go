@@ -27,7 +27,11 @@ func TestMain(m *testing.M) {
 	if code, done := container.Reenter(); done {
 		os.Exit(code)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if folder, _ := built(); folder != os.Getenv(asUser) {
+		os.RemoveAll(folder)
+	}
+	os.Exit(code)
 }
 
 // asUser is set where the tests are run again as an ordinary user.
@@ -43,12 +47,15 @@ func TestAllAsOrdinaryUser(t *testing.T) {
 	if err := errors.Join(os.Chmod(filepath.Dir(home), 0o755), os.Chown(home, 65534, 65534)); err != nil {
 		t.Fatal(err)
 	}
-	probe := filepath.Join(home, "probe")
-	if err := errors.Join(os.WriteFile(probe, probeProgram(t), 0o755), os.Chmod(home, 0o755)); err != nil {
+	programs, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.CopyFS(home, os.DirFS(programs)), os.Chmod(home, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.count=1", "-test.v="+fmt.Sprint(testing.Verbose()))
-	cmd.Env = []string{asUser + "=" + probe, "TMPDIR=" + home, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR="}
+	cmd.Env = []string{asUser + "=" + home, "TMPDIR=" + home, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR="}
 	cmd.Dir = home
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	out, err := cmd.CombinedOutput()
@@ -58,28 +65,36 @@ func TestAllAsOrdinaryUser(t *testing.T) {
 	t.Logf("%s", out)
 }
 
-// probeOnce builds the program that runs in the containers, which needs no libraries.
-var probeOnce = sync.OnceValues(func() ([]byte, error) {
-	if built := os.Getenv(asUser); built != "" {
-		return os.ReadFile(built)
+// built is a folder with the programs that the tests need: "probe", which runs in the
+// containers and needs no libraries, and "product", if that is what runs there first.
+var built = sync.OnceValues(func() (string, error) {
+	if folder := os.Getenv(asUser); folder != "" {
+		return folder, nil
 	}
-	dir, err := os.MkdirTemp("", "probe")
+	folder, err := os.MkdirTemp("", "programs")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "probe")
-	build := exec.Command("go", "build", "-o", out, "./testdata/probe")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, said)
+	for name, of := range map[string]string{"probe": "./testdata/probe", "product": product} {
+		if of == "" {
+			continue
+		}
+		build := exec.Command("go", "build", "-o", filepath.Join(folder, name), of)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if said, err := build.CombinedOutput(); err != nil {
+			return folder, fmt.Errorf("%w: %s", err, said)
+		}
 	}
-	return os.ReadFile(out)
+	return folder, nil
 })
 
 func probeProgram(t *testing.T) []byte {
 	t.Helper()
-	raw, err := probeOnce()
+	folder, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(folder, "probe"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,6 +175,13 @@ func newWorld(t *testing.T) *world {
 	}
 	if err := errors.Join(os.MkdirAll(filepath.Join(w.canary, "folder"), 0o755), os.WriteFile(filepath.Join(w.canary, "file"), []byte("canary\n"), 0o644)); err != nil {
 		t.Fatal(err)
+	}
+	if product != "" {
+		folder, err := built()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.store.Execute(filepath.Join(folder, "product"))
 	}
 	before := w.surroundings()
 	t.Cleanup(func() {

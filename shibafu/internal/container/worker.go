@@ -64,7 +64,7 @@ func (s *Store) work(ctx context.Context, r request, in io.Reader) error {
 	}
 	defer file.Close()
 	var says bytes.Buffer
-	cmd := exec.CommandContext(ctx, "/proc/self/exe")
+	cmd := exec.CommandContext(ctx, s.program)
 	cmd.Args, cmd.Env = []string{workerName}, []string{}
 	cmd.Stdin, cmd.Stderr = in, &says
 	cmd.ExtraFiles = []*os.File{file}
