@@ -120,29 +120,13 @@ func TestReadOnly(t *testing.T) {
 
 func TestNameIsTakenWhileItRuns(t *testing.T) {
 	w := newWorld(t)
-	started, finish := make(chan struct{}), make(chan struct{})
-	done := make(chan error)
-	go func() {
-		reader, writer, err := os.Pipe()
-		if err != nil {
-			done <- err
-			return
-		}
-		go func() { <-finish; writer.Close() }()
-		_, err = w.store.Run(t.Context(), image(t), container.Spec{
-			Name: "one", Args: []string{"/probe", "copy"}, Interactive: true, Stdin: reader,
-			Stdout: &strings.Builder{}, Stderr: &strings.Builder{}, Started: func() { close(started) },
-		}, nil)
-		done <- err
-	}()
-	<-started
+	finish := w.start(image(t), container.Spec{Name: "one"}, "/probe", "wait")
 	r := w.run(image(t), container.Spec{Name: "one"}, "/probe", "exit", "0")
 	if r.code != 125 || !errors.Is(r.err, container.ErrSpec) {
 		t.Errorf("code %d, %v", r.code, r.err)
 	}
-	close(finish)
-	if err := <-done; err != nil {
-		t.Error(err)
+	if r := finish(); r.code != 0 || r.err != nil {
+		t.Errorf("code %d, %v", r.code, r.err)
 	}
 	w.says("", image(t), container.Spec{Name: "one"}, "/probe", "exit", "0")
 }

@@ -193,7 +193,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // surroundings is what no container may change: the canary, the mounts of this
-// machine, its control groups, and the list of containers.
+// machine, its control groups and processes, and the list of containers.
 func (w *world) surroundings() string {
 	var b strings.Builder
 	err := filepath.WalkDir(w.canary, func(path string, e fs.DirEntry, err error) error {
@@ -204,7 +204,11 @@ func (w *world) surroundings() string {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintln(&b, path, info.Mode(), info.ModTime(), info.Size())
+		fmt.Fprintln(&b, path, info.Mode(), info.ModTime(), info.Size(), info.Sys().(*syscall.Stat_t).Uid)
+		if info.Mode().IsRegular() {
+			content, err := os.ReadFile(path)
+			fmt.Fprintf(&b, "%q %v\n", content, err)
+		}
 		return nil
 	})
 	if err != nil {
@@ -226,7 +230,46 @@ func (w *world) surroundings() string {
 			b.WriteString(line)
 		}
 	}
+	for _, group := range w.groups() {
+		fmt.Fprintln(&b, "group", group)
+	}
+	for _, child := range children(w.t) {
+		fmt.Fprintln(&b, "process", child)
+	}
 	return b.String()
+}
+
+// groups are the control groups of this store's containers.
+func (w *world) groups() (all []string) {
+	st, err := os.Stat(w.dir)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	sys := st.Sys().(*syscall.Stat_t)
+	for _, pattern := range []string{"/sys/fs/cgroup/shibafu/", "/sys/fs/cgroup/*/shibafu/"} {
+		found, err := filepath.Glob(fmt.Sprintf("%s*-%x-%x", pattern, sys.Dev, sys.Ino))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		all = append(all, found...)
+	}
+	return all
+}
+
+// children are the processes that this one has started and that are there still.
+func children(t *testing.T) (all []string) {
+	files, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		raw, _ := os.ReadFile(name) // it may have ended
+		_, after, _ := strings.Cut(string(raw), ") ")
+		if fields := strings.Fields(after); len(fields) > 1 && fields[1] == fmt.Sprint(os.Getpid()) {
+			all = append(all, string(raw))
+		}
+	}
+	return all
 }
 
 // result is how a container ended.
@@ -247,6 +290,29 @@ func (w *world) run(i container.Image, spec container.Spec, args ...string) resu
 	spec.Stdout, spec.Stderr = &out, &err
 	code, e := w.store.Run(w.t.Context(), i, spec, nil)
 	return result{code, e, out.String(), err.String()}
+}
+
+// start starts a container, and returns when its main process runs. finish ends the
+// container's standard input and waits for it.
+func (w *world) start(i container.Image, spec container.Spec, args ...string) (finish func() result) {
+	w.t.Helper()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	started, done := make(chan struct{}), make(chan result, 1)
+	spec.Interactive, spec.Stdin, spec.Started = true, reader, func() { close(started) }
+	go func() { done <- w.run(i, spec, args...) }()
+	select {
+	case <-started:
+	case r := <-done:
+		w.t.Fatalf("%v: code %d, %v", args, r.code, r.err)
+	}
+	return func() result {
+		writer.Close()
+		defer reader.Close()
+		return <-done
+	}
 }
 
 // says runs a container that must end well, and compares what it says.

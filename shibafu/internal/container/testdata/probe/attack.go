@@ -217,3 +217,27 @@ func stat(args []string) error {
 	}
 	return nil
 }
+
+// open opens files, for reading, and says how that went.
+func open(args []string) error {
+	for _, name := range args {
+		fmt.Println(name, reason(opened(name, os.O_RDONLY|syscall.O_NONBLOCK)))
+	}
+	return nil
+}
+
+// overwriting tries many times to open each file for writing, and says how that ended:
+// a program that runs cannot be written to, but one that has ended just now can.
+func overwriting(args []string) error {
+	const often = 10_000
+	for _, name := range args {
+		var err error
+		for range often {
+			if err = opened(name, os.O_WRONLY); err == nil {
+				break
+			}
+		}
+		fmt.Println(name, reason(err))
+	}
+	return nil
+}

@@ -22,6 +22,7 @@ func main() {
 		"exit":       exit,
 		"echo":       func(args []string) error { _, err := fmt.Println(strings.Join(args, " ")); return err },
 		"copy":       func([]string) error { _, err := io.Copy(os.Stdout, os.Stdin); return err },
+		"wait":       func([]string) error { _, err := io.Copy(io.Discard, os.Stdin); return err },
 		"id":         id,
 		"env":        env,
 		"pwd":        func([]string) error { dir, err := os.Getwd(); fmt.Println(dir); return err },
@@ -49,6 +50,8 @@ func main() {
 		"change":     change,
 		"writable":   writable,
 		"stat":       stat,
+		"open":       open,
+		"overwrite":  overwriting,
 	}[os.Args[1]]
 	if !ok {
 		fmt.Fprintln(os.Stderr, "probe: no such thing:", os.Args[1])
