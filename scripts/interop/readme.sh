@@ -66,7 +66,7 @@ readme_run() {
 # with the check.
 readme_serve() {
 	local step=${1#"$project/"}
-	export TMPDIR=$work/readme
+	export TMPDIR=$work/readme XDG_DATA_HOME=$work/readme/home
 	rm -rf "$TMPDIR"
 	mkdir -p "$TMPDIR"
 	: >"$work/readme.log"
