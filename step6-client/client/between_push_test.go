@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // sends tells whether a request brings bytes of a blob.
@@ -65,6 +67,28 @@ func cutAfter(most int64) between {
 			}
 			r.Body = io.NopCloser(io.MultiReader(io.LimitReader(r.Body, most), broken{}))
 			next.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		})
+	}
+}
+
+// noticedLate cuts the first request that brings more than so many bytes, and has the
+// registry get what it brought some time later.
+func noticedLate(most int64) between {
+	return func(next http.Handler) http.Handler {
+		var cut atomic.Bool
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if !sends(r) || r.ContentLength <= most || cut.Swap(true) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			some, _ := io.ReadAll(io.LimitReader(r.Body, most))
+			later := r.Clone(context.WithoutCancel(r.Context()))
+			later.Body = io.NopCloser(io.MultiReader(bytes.NewReader(some), broken{}))
+			go func() {
+				time.Sleep(400 * time.Millisecond)
+				next.ServeHTTP(httptest.NewRecorder(), later)
+			}()
 			panic(http.ErrAbortHandler)
 		})
 	}

@@ -26,8 +26,8 @@ import (
 func (c *Client) PushBlob(ctx context.Context, name ref.Name, d oci.Descriptor, content Content, from ...ref.Name) error {
 	p := &push{
 		client: c, name: name, digest: d.Digest, size: d.Size, content: content, piece: c.opts.Chunk,
-		key: journal.Key{Registry: c.conn.Origin().String(), Name: name, Digest: d.Digest},
 	}
+	p.entry = c.opts.Journal.Entry(p.key())
 	done, err := p.there(ctx)
 	if err == nil && !done {
 		done, err = p.begin(ctx, from)
@@ -75,8 +75,8 @@ func (c *Client) PushStream(ctx context.Context, name ref.Name, a digest.Algorit
 	}
 	p := &push{
 		client: c, name: name, digest: d, size: size, content: content, piece: c.opts.Chunk, upload: u, resumed: true,
-		key: journal.Key{Registry: c.conn.Origin().String(), Name: name, Digest: d},
 	}
+	p.entry = c.opts.Journal.Entry(p.key())
 	done, err := p.afterCut(ctx, 0, size, 0, nil, err)
 	return d, size, p.finish(ctx, done, err)
 }
@@ -103,7 +103,7 @@ type push struct {
 	digest  digest.Digest
 	size    int64
 	content Content
-	key     journal.Key
+	entry   *journal.Entry
 
 	upload   *Upload
 	piece    int64 // the largest that may be sent at once; 0 for all
@@ -136,7 +136,7 @@ func (p *push) there(ctx context.Context) (bool, error) {
 // begin finds a session: that of the journal, or a new one. done if there need be
 // none, as a mount has done it all.
 func (p *push) begin(ctx context.Context, from []ref.Name) (done bool, err error) {
-	if kept, ok := p.client.opts.Journal.Find(p.key); ok && kept.Size == p.size {
+	if kept, ok := p.client.opts.Journal.Find(p.key()); ok && kept.Size == p.size {
 		u, err := p.client.OpenUpload(ctx, p.name, kept.Location)
 		switch {
 		case err == nil && u.sure && u.size <= p.size:
@@ -147,7 +147,7 @@ func (p *push) begin(ctx context.Context, from []ref.Name) (done bool, err error
 		case ctx.Err() != nil, passing(ctx, err):
 			return false, err // it is there yet
 		}
-		p.client.opts.Journal.Forget(p.key)
+		p.entry.Forget()
 	}
 	for _, source := range from {
 		if source == p.name {
@@ -179,9 +179,14 @@ func (p *push) start(ctx context.Context) (err error) {
 	return p.keep()
 }
 
+// key is what the journal knows the upload by.
+func (p *push) key() journal.Key {
+	return journal.Key{Registry: p.client.conn.Origin().String(), Name: p.name, Digest: p.digest}
+}
+
 // keep notes in the journal how far the upload is.
 func (p *push) keep() error {
-	return p.client.opts.Journal.Keep(journal.Upload{Key: p.key, Location: p.upload.Location(), Offset: p.upload.size, Size: p.size})
+	return p.entry.Keep(journal.Upload{Location: p.upload.Location(), Offset: p.upload.size, Size: p.size})
 }
 
 // finish goes on until all is done.
@@ -189,11 +194,12 @@ func (p *push) finish(ctx context.Context, done bool, err error) error {
 	for err == nil && !done {
 		done, err = p.step(ctx)
 	}
-	if err == nil {
-		p.client.opts.Journal.Forget(p.key)
-		p.client.opts.Progress(p.digest, p.size, p.size)
+	if err != nil {
+		return errors.Join(err, p.entry.Flush())
 	}
-	return err
+	p.entry.Forget()
+	p.client.opts.Progress(p.digest, p.size, p.size)
+	return nil
 }
 
 // step sends the next piece. Where it is the whole the blob is finished with it;
@@ -264,7 +270,7 @@ func (p *push) again(ctx context.Context, reason error) (done bool, err error) {
 	if p.restarts++; p.restarts > most {
 		return false, reason
 	}
-	p.client.opts.Journal.Forget(p.key)
+	p.entry.Forget()
 	p.best = 0
 	if done, err := p.there(ctx); done || err != nil { // the answer that was lost may have been the last one
 		return done, err

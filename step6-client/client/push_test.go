@@ -49,6 +49,7 @@ func TestPushBlob(t *testing.T) {
 		{"longer than a proxy waits, in its way", buffered(300<<10, 502), 0, 3 * mib, 32, 6 * mib},
 		{"longer than a proxy lives", buffered(300<<10, 0), 0, 3 * mib, 32, 6 * mib},
 		{"cut again and again", cutAfter(700 << 10), 0, 8 * mib, 20, 9 * mib},
+		{"cut, which the registry notices late", noticedLate(2 * mib), 0, 3 * mib, 2, 3*mib + 64<<10},
 		{"answer to the start lost", lostAnswer(1, method("POST")), 0, mib, 1, mib},
 		{"last answer lost", lostAnswer(1, method("PUT")), 0, mib, 1, mib},
 		{"last answer lost, after chunks", lostAnswer(1, method("PUT")), mib / 2, mib, 2, mib},

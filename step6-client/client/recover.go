@@ -91,7 +91,11 @@ func (p *push) afterCut(ctx context.Context, at, size, sent int64, no *refused, 
 	if sleepErr := wire.Sleep(ctx, wait); sleepErr != nil {
 		return false, sleepErr
 	}
-	p.lost = false
+	if p.lost = false; status == 0 && sent >= smallestPiece {
+		if err := p.settle(ctx, at); err != nil {
+			return false, err
+		}
+	}
 	if done, err := p.resync(ctx, err); done || err != nil {
 		return done, err
 	}
@@ -105,6 +109,24 @@ func (p *push) afterCut(ctx context.Context, at, size, sent int64, no *refused, 
 		p.shrink(min(size, sent))
 	}
 	return false, p.keep()
+}
+
+// settle asks after a cut until the registry tells of more than at. It may not have
+// noticed yet, or still be taking in what came before: until then it says what it had,
+// and who believed that would send again what is there, or give up a new session.
+func (p *push) settle(ctx context.Context, at int64) error {
+	const most = 3
+	for n := 1; n <= most; n++ {
+		p.upload.sure = false
+		if p.upload.Status(ctx) != nil || p.upload.sure && p.upload.size > at {
+			return nil // what is wrong is found out by the next who asks
+		}
+		if err := wire.Sleep(ctx, wire.Backoff(n)); err != nil {
+			return err
+		}
+	}
+	p.upload.sure = false
+	return nil
 }
 
 // shrink makes the pieces smaller than one of size bytes, which was too large. It
