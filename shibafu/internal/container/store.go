@@ -148,7 +148,7 @@ func (s *Store) bury(ctx context.Context, name string) error {
 func (s *Store) removeContainer(ctx context.Context, folder string) error {
 	all, err := os.ReadDir(folder)
 	if err != nil {
-		return err
+		return ignoreMissing(err) // whose lock it was has removed it
 	}
 	for _, e := range all {
 		path, err := filepath.Join(folder, e.Name()), error(nil)
@@ -156,7 +156,7 @@ func (s *Store) removeContainer(ctx context.Context, folder string) error {
 		case e.IsDir():
 			err = s.remove(ctx, path)
 		case e.Name() != lockName:
-			err = os.Remove(path)
+			err = ignoreMissing(os.Remove(path))
 		}
 		if err != nil {
 			return err
