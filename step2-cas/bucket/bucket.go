@@ -64,7 +64,8 @@ type Bucket interface {
 	// Save nothing of it outlives its Close. The caller closes it.
 	CreateUpload(ctx context.Context, id string) (Upload, error)
 	// OpenUpload takes an upload up where it was last saved. One upload may be open
-	// once at a time: ErrInUse, also of CreateUpload, if the backend can tell. ErrNotExist, also for one that is too damaged to be taken up;
+	// once at a time: ErrInUse, also of CreateUpload, if the backend can tell.
+	// ErrNotExist, also for one that is too damaged to be taken up;
 	// what is left of that is removed.
 	OpenUpload(ctx context.Context, id string) (Upload, error)
 	// Uploads yields the IDs of the uploads that were saved and neither written nor
