@@ -287,8 +287,8 @@ func (c *container) start(ctx context.Context) (err error) {
 	return c.exec(program, theirs, config)
 }
 
-// exec starts it from a copy of this program that nobody can write to: whatever
-// happens in the container, the program on the disk is not within its reach.
+// exec starts it from a program that nobody can write to: whatever happens in the
+// container, the one on the disk is not within its reach.
 func (c *container) exec(program, control, config *os.File) error {
 	if err := linux.CloseOnExec(); err != nil { // what a careless shell has left open
 		return err
@@ -312,8 +312,15 @@ func (c *container) exec(program, control, config *os.File) error {
 	return err
 }
 
-// sealed is a copy of the program in memory.
+// sealed is the program as nobody can write to it: seen through a mount of its own that
+// can only be read, or where we may not mount, a copy in memory.
 func (s *Store) sealed() (*os.File, error) {
+	if mount, err := linux.Copy(s.program); err == nil {
+		if linux.Restrict(mount, linux.ReadOnly|linux.NoSuid|linux.NoDev) == nil {
+			return mount, nil
+		}
+		mount.Close()
+	}
 	f, err := os.Open(s.program)
 	if err != nil {
 		return nil, err

@@ -189,14 +189,19 @@ func (m Mapping) write(pid int) error {
 	if m.IsNone() || m.lacks != "" {
 		return nil
 	}
-	for program, ranges := range map[string][]syscall.SysProcIDMap{"newuidmap": m.uids, "newgidmap": m.gids} {
-		args := []string{strconv.Itoa(pid)}
-		for _, r := range ranges {
-			args = append(args, strconv.Itoa(r.ContainerID), strconv.Itoa(r.HostID), strconv.Itoa(r.Size))
-		}
-		if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(out))
-		}
+	if err := writeRanges("newuidmap", pid, m.uids); err != nil {
+		return err
+	}
+	return writeRanges("newgidmap", pid, m.gids)
+}
+
+func writeRanges(program string, pid int, ranges []syscall.SysProcIDMap) error {
+	args := []string{strconv.Itoa(pid)}
+	for _, r := range ranges {
+		args = append(args, strconv.Itoa(r.ContainerID), strconv.Itoa(r.HostID), strconv.Itoa(r.Size))
+	}
+	if out, err := exec.Command(program, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", program, err, bytes.TrimSpace(out))
 	}
 	return nil
 }
