@@ -39,7 +39,7 @@ func Copy(ctx context.Context, dst Target, to string, src Source, from string, o
 		return root, err
 	}
 	if opts.Platform != nil {
-		if root, err = c.choose(ctx, root, *opts.Platform, 0); err != nil {
+		if root, err = c.choose(ctx, root, *opts.Platform, 0, tried{}); err != nil {
 			return root, err
 		}
 	}

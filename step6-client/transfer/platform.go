@@ -3,12 +3,14 @@ package transfer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
 	"slices"
 	"strings"
 
+	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/oci"
 	"shibafu.dev/step6-client/layout"
 )
@@ -19,14 +21,25 @@ func Host() oci.Platform { return normal(oci.Platform{OS: "linux", Architecture:
 // Select returns what d is for a platform: of an index the image that is best, and an
 // image itself if its config says so. ErrPlatform.
 func Select(ctx context.Context, src Source, d oci.Descriptor, want oci.Platform) (oci.Descriptor, error) {
-	return newCopier(nil, src, Options{}, func() {}).choose(ctx, d, want, 0)
+	return newCopier(nil, src, Options{}, func() {}).choose(ctx, d, want, 0, tried{})
 }
 
+// tried are the manifests that choose has looked into.
+type tried map[digest.Digest]bool
+
+// maxTried is how many of them there may be: only those are looked into of which an
+// index does not say what they are for.
+const maxTried = 256
+
 // choose returns the image of root that is for a platform: the first that is best.
-func (c *copier) choose(ctx context.Context, root oci.Descriptor, want oci.Platform, depth int) (oci.Descriptor, error) {
+func (c *copier) choose(ctx context.Context, root oci.Descriptor, want oci.Platform, depth int, seen tried) (oci.Descriptor, error) {
 	if depth == maxDepth {
 		return root, fmt.Errorf("%w: nested deeper than %d levels", ErrTooMuch, maxDepth)
 	}
+	if len(seen) == maxTried {
+		return root, fmt.Errorf("%w: more than %d manifests that may be for %s", ErrTooMuch, maxTried, want)
+	}
+	seen[root.Digest] = true
 	if !oci.IsIndex(root.MediaType) {
 		return root, c.fits(ctx, root, want)
 	}
@@ -47,16 +60,16 @@ func (c *copier) choose(ctx context.Context, root oci.Descriptor, want oci.Platf
 		d := m.Manifests[best]
 		d.Annotations, d.Platform = nil, nil
 		if oci.IsIndex(d.MediaType) {
-			return c.choose(ctx, d, want, depth+1)
+			return c.choose(ctx, d, want, depth+1, seen)
 		}
 		return d, nil
 	}
 	// An index of one image need not say what that is for, and one of indexes does not.
 	for _, d := range m.Manifests {
-		if d.Platform != nil || !layout.IsManifest(d.MediaType) {
+		if d.Platform != nil || !layout.IsManifest(d.MediaType) || seen[d.Digest] {
 			continue
 		}
-		if found, err := c.choose(ctx, d, want, depth+1); err == nil || ctx.Err() != nil {
+		if found, err := c.choose(ctx, d, want, depth+1, seen); err == nil || ctx.Err() != nil || errors.Is(err, ErrTooMuch) {
 			return found, err
 		}
 	}

@@ -2,6 +2,7 @@ package transfer_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"shibafu.dev/step1-spec-notes/oci"
@@ -92,5 +93,30 @@ func TestSelect(t *testing.T) {
 	artifact := put(t, s, oci.MediaTypeImageManifest, oci.Manifest{SchemaVersion: 2, Config: putBlob(t, s, oci.MediaTypeEmptyJSON, "{}")}, "")
 	if got, err := transfer.Select(t.Context(), s, artifact, s390x); err != nil || got.Digest != artifact.Digest {
 		t.Errorf("artifact: %s, %v", got.Digest, err)
+	}
+}
+
+// Indexes that name one another many times, or many images, are looked into so far and
+// no further: an image that is fetched to be run must not keep anybody busy.
+func TestSelectIsBounded(t *testing.T) {
+	s := newSample(t)
+	nested := s.arm64
+	for range 10 {
+		many := make([]oci.Descriptor, 100)
+		for n := range many {
+			many[n] = nested
+		}
+		nested = put(t, s, oci.MediaTypeImageIndex, indexOf(many...), "")
+	}
+	amd64 := platform("linux/amd64", "")
+	if _, err := transfer.Select(t.Context(), s, nested, amd64); !errors.Is(err, transfer.ErrPlatform) {
+		t.Errorf("one image named very often: %v", err)
+	}
+	wide := make([]oci.Descriptor, 300)
+	for n := range wide {
+		wide[n] = image(t, s, "", "arm64", nil, fmt.Sprint(n))
+	}
+	if _, err := transfer.Select(t.Context(), s, put(t, s, oci.MediaTypeImageIndex, indexOf(wide...), ""), amd64); !errors.Is(err, transfer.ErrTooMuch) {
+		t.Errorf("many images: %v", err)
 	}
 }

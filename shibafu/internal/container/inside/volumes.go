@@ -41,9 +41,16 @@ func (s *setup) mountVolume(v Volume) error {
 		return err
 	}
 	defer at.Close()
+	on, err := at.Stat()
+	if err != nil {
+		return err
+	}
 	kind, err := linux.FileSystem(at)
 	if err != nil {
 		return err
+	}
+	if st.IsDir() != on.IsDir() {
+		return fmt.Errorf("a folder can only be shown in the place of a folder, and a file in that of a file")
 	}
 	if kind == linux.ProcFS || kind == linux.SysFS {
 		return fmt.Errorf("nothing can be put into /proc and /sys")

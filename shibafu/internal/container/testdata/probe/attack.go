@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -216,6 +218,38 @@ func stat(args []string) error {
 		fmt.Println(name, st.Mode(), sys.Uid, sys.Gid)
 	}
 	return nil
+}
+
+// flip makes of a folder symbolic links to each target and a folder again, so many
+// times, or until nobody writes to its standard input any more.
+func flip(args []string) error {
+	name, targets := args[0], args[2:]
+	often, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() { io.Copy(io.Discard, os.Stdin); close(done) }()
+	for n := 0; ; n++ {
+		aside := name + ".aside"
+		link := name + ".link"
+		os.Remove(link)
+		if err := os.Symlink(targets[n%len(targets)], link); err != nil {
+			return err
+		}
+		if os.Rename(name, aside) == nil {
+			os.Rename(link, name)
+			os.Remove(name)
+			os.Rename(aside, name)
+		}
+		select {
+		case <-done:
+			if n >= often {
+				return nil
+			}
+		default:
+		}
+	}
 }
 
 // open opens files, for reading, and says how that went.

@@ -1,6 +1,7 @@
 package main
 
 const (
+	sysPpoll         = 271
 	sysSetns         = 308
 	sysOpenByHandle  = 304
 	sysKeyctl        = 250

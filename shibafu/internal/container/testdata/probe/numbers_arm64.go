@@ -1,6 +1,7 @@
 package main
 
 const (
+	sysPpoll         = 73
 	sysSetns         = 268
 	sysOpenByHandle  = 265
 	sysKeyctl        = 219
