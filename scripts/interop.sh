@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Real clients against the real server: Docker, podman, skopeo, buildah, crane, oras
-# and regctl push, pull, copy and delete, and what they read is what was pushed.
+# and regctl push, pull, copy and delete, and what they read is what was pushed. Then
+# shibafu's own client and runner beside them, with other registries too.
 # "interop.sh long" adds Helm and Cosign, whose programs take minutes to build.
 # "interop.sh skopeo readme" runs some parts alone (Docker's always comes first).
 
@@ -15,12 +16,12 @@ if [ -z "${INTEROP_NAMESPACE-}" ]; then
 fi
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/interop/common.sh"
-for part in docker podman skopeo crane oras regctl resume readme long; do
+for part in peer docker podman skopeo crane oras regctl resume shibafu readme long; do
 	# shellcheck source=/dev/null # the parts are checked one by one
 	. "$project/scripts/interop/$part.sh"
 done
 
-parts=(podman skopeo buildah crane oras regctl resume readme)
+parts=(podman skopeo buildah crane oras regctl resume shibafu readme)
 case ${1-} in
 long) parts+=(helm cosign) ;;
 ?*) parts=("$@") ;;

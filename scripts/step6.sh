@@ -20,17 +20,6 @@ images=$work/home/shibafu/images
 client() { "$work/step6-client" "$@" 2>"$work/progress" | sed 's/.* //' || { cat "$work/progress" >&2 && return 1; }; }
 sk() { skopeo copy -q --all --src-tls-verify=false --dest-tls-verify=false --preserve-digests "$@"; }
 
-# crane_registry: starts crane's own, and sets $registry.
-crane_registry() {
-	crane registry serve --address 127.0.0.1:0 >"$work/crane.log" 2>&1 &
-	pids+=("$!")
-	for _ in $(seq 100); do
-		if registry=127.0.0.1:$(grep -om1 'serving on port [0-9]*' "$work/crane.log" | grep -o '[0-9]*$'); then return; fi
-		sleep 0.1
-	done
-	fail "crane's registry does not start"
-}
-
 # copied: how many blobs and manifests the client copied last.
 copied() { grep -c 'copied$' "$work/progress" || true; }
 

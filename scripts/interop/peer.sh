@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # variables of lib.sh and common.sh
-# The CNCF distribution registry, of either version, beside shibafu.
+# Other registries beside shibafu: the CNCF distribution registry, of either version, and
+# crane's, which keeps all in memory.
 
 # peer NAME PROGRAM…: starts it on $work/NAME/store, and sets $registry.
 peer() {
@@ -36,4 +37,16 @@ peer_run() {
 peer_stop() {
 	kill "$peer_pid"
 	wait "$peer_pid" || true # it says 1, or that a signal ended it
+}
+
+# crane_registry: starts it, and sets $registry.
+crane_registry() {
+	crane registry serve --address 127.0.0.1:0 >"$work/crane.log" 2>&1 &
+	pids+=("$!")
+	for _ in $(seq 100); do
+		# shellcheck disable=SC2034 # for the script that sources this
+		if registry=127.0.0.1:$(grep -om1 'serving on port [0-9]*' "$work/crane.log" | grep -o '[0-9]*$'); then return; fi
+		sleep 0.1
+	done
+	fail "crane's registry does not start"
 }
