@@ -287,7 +287,10 @@ func (w *world) run(i container.Image, spec container.Spec, args ...string) resu
 	if spec.Stdin == nil {
 		spec.Stdin = strings.NewReader("")
 	}
-	spec.Stdout, spec.Stderr = &out, &err
+	spec.Stderr = &err
+	if spec.Stdout == nil {
+		spec.Stdout = &out
+	}
 	code, e := w.store.Run(w.t.Context(), i, spec, nil)
 	return result{code, e, out.String(), err.String()}
 }
@@ -296,12 +299,19 @@ func (w *world) run(i container.Image, spec container.Spec, args ...string) resu
 // container's standard input and waits for it.
 func (w *world) start(i container.Image, spec container.Spec, args ...string) (finish func() result) {
 	w.t.Helper()
+	return w.startWriting(nil, i, spec, args...)
+}
+
+// startWriting is start with the container's output going to out, if that is not nil.
+func (w *world) startWriting(out io.Writer, i container.Image, spec container.Spec, args ...string) (finish func() result) {
+	w.t.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	started, done := make(chan struct{}), make(chan result, 1)
 	spec.Interactive, spec.Stdin, spec.Started = true, reader, func() { close(started) }
+	spec.Stdout = out
 	go func() { done <- w.run(i, spec, args...) }()
 	select {
 	case <-started:

@@ -19,48 +19,52 @@ import (
 
 func main() {
 	do, ok := map[string]func(args []string) error{
-		"exit":        exit,
-		"echo":        func(args []string) error { _, err := fmt.Println(strings.Join(args, " ")); return err },
-		"copy":        func([]string) error { _, err := io.Copy(os.Stdout, os.Stdin); return err },
-		"wait":        func([]string) error { _, err := io.Copy(io.Discard, os.Stdin); return err },
-		"id":          id,
-		"env":         env,
-		"pwd":         func([]string) error { dir, err := os.Getwd(); fmt.Println(dir); return err },
-		"hostname":    func([]string) error { name, err := os.Hostname(); fmt.Println(name); return err },
-		"status":      status,
-		"files":       files,
-		"cat":         cat,
-		"write":       write,
-		"list":        list,
-		"links":       links,
-		"mounts":      mounts,
-		"signal":      waitForSignal,
-		"orphan":      orphan,
-		"serve":       serve,
-		"terminal":    terminal,
-		"memory":      memory,
-		"fork":        fork,
-		"spin":        spin,
-		"interfaces":  interfaces,
-		"quote":       quote,
-		"variable":    func(args []string) error { _, err := fmt.Printf("%s=%s\n", args[0], os.Getenv(args[0])); return err },
-		"variables":   variables,
-		"arguments":   func(args []string) error { _, err := fmt.Println(len(args), "arguments"); return err },
-		"attack":      attack,
-		"change":      change,
-		"writable":    writable,
-		"stat":        stat,
-		"open":        open,
-		"flip":        flip,
-		"bomb":        bomb,
-		"descriptors": descriptors,
-		"deep":        deep,
-		"fill":        fill,
-		"leave":       leave,
-		"hold":        hold,
-		"hand":        hand,
-		"output":      output,
-		"overwrite":   overwriting,
+		"exit":         exit,
+		"echo":         func(args []string) error { _, err := fmt.Println(strings.Join(args, " ")); return err },
+		"copy":         func([]string) error { _, err := io.Copy(os.Stdout, os.Stdin); return err },
+		"wait":         func([]string) error { _, err := io.Copy(io.Discard, os.Stdin); return err },
+		"id":           id,
+		"env":          env,
+		"pwd":          func([]string) error { dir, err := os.Getwd(); fmt.Println(dir); return err },
+		"hostname":     func([]string) error { name, err := os.Hostname(); fmt.Println(name); return err },
+		"status":       status,
+		"files":        files,
+		"cat":          cat,
+		"write":        write,
+		"list":         list,
+		"links":        links,
+		"mounts":       mounts,
+		"signal":       waitForSignal,
+		"orphan":       orphan,
+		"terminal":     terminal,
+		"memory":       memory,
+		"fork":         fork,
+		"spin":         spin,
+		"interfaces":   interfaces,
+		"quote":        quote,
+		"variable":     func(args []string) error { _, err := fmt.Printf("%s=%s\n", args[0], os.Getenv(args[0])); return err },
+		"variables":    variables,
+		"arguments":    func(args []string) error { _, err := fmt.Println(len(args), "arguments"); return err },
+		"attack":       attack,
+		"change":       change,
+		"writable":     writable,
+		"stat":         stat,
+		"open":         open,
+		"flip":         flip,
+		"bomb":         bomb,
+		"descriptors":  descriptors,
+		"deep":         deep,
+		"fill":         fill,
+		"leave":        leave,
+		"hold":         hold,
+		"hand":         hand,
+		"output":       output,
+		"signal-first": signalFirst,
+		"kill":         kill,
+		"family":       family,
+		"resized":      resized,
+		"server":       server,
+		"overwrite":    overwriting,
 	}[os.Args[1]]
 	if !ok {
 		fmt.Fprintln(os.Stderr, "probe: no such thing:", os.Args[1])
@@ -304,22 +308,6 @@ func fork(args []string) error {
 func spin(args []string) error {
 	pause, err := strconv.Atoi(args[0])
 	time.Sleep(time.Duration(pause) * time.Millisecond)
-	return err
-}
-
-// serve echoes one connection to a port.
-func serve(args []string) error {
-	l, err := net.Listen("tcp", args[0])
-	if err != nil {
-		return err
-	}
-	fmt.Println("listening")
-	c, err := l.Accept()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	_, err = io.Copy(c, c)
 	return err
 }
 
