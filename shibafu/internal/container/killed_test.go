@@ -33,12 +33,12 @@ func TestRunner(t *testing.T) {
 // second, with all its processes, and the next one removes what it has left.
 func TestRunnerIsKilled(t *testing.T) {
 	w := newWorld(t)
-	probe := filepath.Join(t.TempDir(), "probe")
-	if err := os.WriteFile(probe, probeProgram(t), 0o755); err != nil {
+	programs, err := built()
+	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^TestRunner$")
-	cmd.Env = append(os.Environ(), runnerIn+"="+w.dir, asUser+"="+probe)
+	cmd.Env = append(os.Environ(), runnerIn+"="+w.dir, asUser+"="+programs)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
