@@ -126,6 +126,17 @@ func TestRange(t *testing.T) {
 			t.Errorf("%s: code %d, %v", user, r.code, r.err)
 		}
 	}
+	// What an unpacking has left that died is theirs as well.
+	layers := filepath.Join(w.dir, "layers")
+	dead := filepath.Join(layers, ".unpacking-dead")
+	all, err := os.ReadDir(layers)
+	if err = errors.Join(err, os.Mkdir(dead, 0o700), os.Rename(filepath.Join(layers, all[0].Name()), dead+"/one"), os.Rename(filepath.Join(layers, all[1].Name()), dead+"/other")); err != nil {
+		t.Fatal(err)
+	}
+	w.says("1000 1000 [50 1000]\n", i, container.Spec{User: "alice"}, "/probe", "id")
+	if _, err := os.Stat(dead); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("what an unpacking has left: %v", err)
+	}
 	if pruned, err := w.store.Prune(t.Context(), nil, false); err != nil || pruned.Layers != 2 {
 		t.Errorf("%+v, %v", pruned, err)
 	}
