@@ -148,7 +148,7 @@ func (f *specFlags) publish(text string) error {
 	if err != nil {
 		return fmt.Errorf("%q is no port", number)
 	}
-	p.Host = netip.AddrPortFrom(ip, at)
+	p.Host = netip.AddrPortFrom(ip.Unmap(), at)
 	f.Ports = append(f.Ports, p)
 	return nil
 }

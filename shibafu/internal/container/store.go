@@ -122,7 +122,7 @@ func (s *Store) sweep(ctx context.Context) error {
 			return err
 		}
 	}
-	return layer.Sweep(s.layers())
+	return s.helped(ctx, layer.Sweep(s.layers()), request{Sweep: s.layers()})
 }
 
 // bury removes a container that has died. One that runs, or that is about to be gone,
@@ -186,9 +186,14 @@ func (s *Store) group(name string) string { return name + "-" + s.id }
 
 // remove removes a folder that may have files of all users of the mapping.
 func (s *Store) remove(ctx context.Context, folder string) error {
-	err := layer.Remove(folder)
+	return s.helped(ctx, layer.Remove(folder), request{Remove: folder})
+}
+
+// helped has a worker do what came to err because files are of other users of the
+// mapping.
+func (s *Store) helped(ctx context.Context, err error, r request) error {
 	if _, single := s.mapping.IsSingle(); single || s.mapping.IsNone() || !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	return s.work(ctx, request{Remove: folder}, nil)
+	return s.work(ctx, r, nil)
 }

@@ -27,42 +27,15 @@ func TestMain(m *testing.M) {
 	if code, done := container.Reenter(); done {
 		os.Exit(code)
 	}
+	if os.Getenv(asRanged) != "" {
+		fmt.Fprintln(os.Stderr, becomeRanged())
+		os.Exit(1)
+	}
 	code := m.Run()
 	if folder, _ := built(); folder != os.Getenv(asUser) {
 		os.RemoveAll(folder)
 	}
 	os.Exit(code)
-}
-
-// asUser is set where the tests are run again as an ordinary user.
-const asUser = "CONTAINER_TEST_USER"
-
-// Everything holds for an ordinary user as well. Where the tests are run by one, it
-// has been seen already.
-func TestAllAsOrdinaryUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return
-	}
-	home := t.TempDir()
-	if err := errors.Join(os.Chmod(filepath.Dir(home), 0o755), os.Chown(home, 65534, 65534)); err != nil {
-		t.Fatal(err)
-	}
-	programs, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := errors.Join(os.CopyFS(home, os.DirFS(programs)), os.Chmod(home, 0o755)); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.count=1", "-test.v="+fmt.Sprint(testing.Verbose()))
-	cmd.Env = []string{asUser + "=" + home, "TMPDIR=" + home, "PATH=" + os.Getenv("PATH"), "GOCOVERDIR="}
-	cmd.Dir = home
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-	t.Logf("%s", out)
 }
 
 // built is a folder with the programs that the tests need: "probe", which runs in the

@@ -28,13 +28,14 @@ const workerName = "shibafu-worker"
 const requestFile = userns.GateFile + 1
 
 // request is what a worker does: it unpacks a layer, whose bytes come in as its
-// standard input, or removes a folder.
+// standard input, or removes a folder, or what unpackings have left in one.
 type request struct {
 	Target     string         `json:"target,omitzero"`
 	Descriptor oci.Descriptor `json:"descriptor,omitzero"`
 	DiffID     digest.Digest  `json:"diffID,omitzero"`
 	Lower      []string       `json:"lower,omitzero"`
 	Remove     string         `json:"remove,omitzero"`
+	Sweep      string         `json:"sweep,omitzero"`
 }
 
 // exists is the exit code of a worker that found the target there.
@@ -107,8 +108,11 @@ func doRequest(f *os.File) error {
 	if err := json.NewDecoder(f).Decode(&r); err != nil {
 		return err
 	}
-	if r.Remove != "" {
+	switch {
+	case r.Remove != "":
 		return layer.Remove(r.Remove)
+	case r.Sweep != "":
+		return layer.Sweep(r.Sweep)
 	}
 	b := layer.Blob{Descriptor: r.Descriptor, DiffID: r.DiffID, Open: func(context.Context) (io.ReadCloser, error) {
 		return io.NopCloser(os.Stdin), nil

@@ -120,15 +120,16 @@ func (c *Conn) Receive() (m Message, file *os.File, err error) {
 	defer c.receive.Unlock()
 	raw, rights := make([]byte, most), make([]byte, syscall.CmsgSpace(4))
 	n, nrights, flags, _, err := c.socket.ReadMsgUnix(raw, rights)
+	if errors.Is(err, io.EOF) {
+		return m, nil, io.EOF
+	}
 	if err != nil {
 		return m, nil, err
 	}
 	if file, err = received(rights[:nrights]); err != nil {
 		return m, nil, err
 	}
-	if n == 0 {
-		err = io.EOF
-	} else if flags&syscall.MSG_TRUNC != 0 {
+	if flags&syscall.MSG_TRUNC != 0 {
 		err = fmt.Errorf("%w: more than %d bytes", ErrMessage, most)
 	} else if bad := json.Unmarshal(raw[:n], &m); bad != nil {
 		err = fmt.Errorf("%w: %w", ErrMessage, bad)

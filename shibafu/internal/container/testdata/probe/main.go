@@ -65,6 +65,10 @@ func main() {
 		"resized":      resized,
 		"server":       server,
 		"overwrite":    overwriting,
+		"shows":        shows,
+		"namespaces":   namespaces,
+		"leave-traces": leaveTraces,
+		"traces":       traces,
 	}[os.Args[1]]
 	if !ok {
 		fmt.Fprintln(os.Stderr, "probe: no such thing:", os.Args[1])
