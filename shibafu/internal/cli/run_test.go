@@ -55,14 +55,3 @@ func TestRunErrors(t *testing.T) {
 		})
 	}
 }
-
-func TestParseBytes(t *testing.T) {
-	for text, want := range map[string]int64{
-		"1": 1, "1b": 1, "2k": 2 << 10, "2KB": 2 << 10, "3m": 3 << 20, "4G": 4 << 30, "5t": 5 << 40,
-		"": 0, "k": 0, "0": 0, "-1": 0, "1.5g": 0, "1kk": 0, "9223372036854775808": 0, "8388608t": 0,
-	} {
-		if got, err := parseBytes(text); got != want || (err == nil) != (want != 0) {
-			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
-		}
-	}
-}

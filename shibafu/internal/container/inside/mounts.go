@@ -41,6 +41,7 @@ func (s *setup) run() error {
 		do   func() error
 	}{
 		{"mounts of its own", s.unshareMounts},
+		{"control groups of its own", s.unshareGroups},
 		{"root file system", s.mountRoot},
 		{"system folders of the image", s.checkFolders},
 		{"network", s.network},
@@ -77,6 +78,12 @@ func explain(err error) error {
 // unshareMounts keeps what is mounted here from being seen elsewhere.
 func (s *setup) unshareMounts() error {
 	return syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
+}
+
+// unshareGroups makes the group that the process was put into the top of all that the
+// container sees.
+func (s *setup) unshareGroups() error {
+	return os.NewSyscallError("unshare", syscall.Unshare(syscall.CLONE_NEWCGROUP))
 }
 
 func (s *setup) mountRoot() error {
@@ -217,9 +224,6 @@ func (s *setup) mountSys() error {
 // mountCgroups shows the container its own groups, and nothing above.
 func (s *setup) mountCgroups(attributes uintptr) error {
 	const folder = "sys/fs/cgroup"
-	if err := syscall.Unshare(syscall.CLONE_NEWCGROUP); err != nil {
-		return os.NewSyscallError("unshare", err)
-	}
 	if len(s.Cgroups) == 1 && s.Cgroups[0] == "cgroup2" {
 		return s.mount(folder, "cgroup2", attributes)
 	}
