@@ -46,6 +46,7 @@ func (s *setup) run() error {
 		{"network", s.network},
 		{"/etc", s.writeEtc},
 		{"/proc", s.mountProc},
+		{"control groups", s.unshareGroups},
 		{"/sys", s.mountSys},
 		{"/dev", s.mountDev},
 		{"volumes", s.mountVolumes},
@@ -193,7 +194,13 @@ func (s *setup) mountSys() error {
 		if err != nil {
 			return err
 		}
-		return s.attach(m, "sys")
+		if err := s.attach(m, "sys"); err != nil {
+			return err
+		}
+		if len(s.Cgroups) == 0 { // then the machine's groups, which came along, are covered
+			return s.mount(groupsFolder, "tmpfs", attributes, "mode=555", "size=4k")
+		}
+		return s.mountCgroups(attributes)
 	}
 	if err := s.mount("sys", "sysfs", attributes); err != nil {
 		return err
@@ -201,27 +208,30 @@ func (s *setup) mountSys() error {
 	return s.mountCgroups(attributes)
 }
 
+const groupsFolder = "sys/fs/cgroup"
+
+// unshareGroups has the container see its own groups as the top of their trees.
+func (s *setup) unshareGroups() error {
+	return os.NewSyscallError("unshare", syscall.Unshare(syscall.CLONE_NEWCGROUP))
+}
+
 // mountCgroups shows the container its own groups, and nothing above.
 func (s *setup) mountCgroups(attributes uintptr) error {
-	const folder = "sys/fs/cgroup"
-	if err := syscall.Unshare(syscall.CLONE_NEWCGROUP); err != nil {
-		return os.NewSyscallError("unshare", err)
-	}
 	if len(s.Cgroups) == 1 && s.Cgroups[0] == "cgroup2" {
-		return s.mount(folder, "cgroup2", attributes)
+		return s.mount(groupsFolder, "cgroup2", attributes)
 	}
 	if len(s.Cgroups) == 0 {
 		return nil
 	}
-	if err := s.mount(folder, "tmpfs", attributes&^linux.ReadOnly, "mode=755", "size=64k"); err != nil {
+	if err := s.mount(groupsFolder, "tmpfs", attributes&^linux.ReadOnly, "mode=755", "size=64k"); err != nil {
 		return err
 	}
 	for _, controller := range s.Cgroups {
-		if err := s.mount(folder+"/"+controller, "cgroup", attributes, strings.Split(controller, ",")...); err != nil {
+		if err := s.mount(groupsFolder+"/"+controller, "cgroup", attributes, strings.Split(controller, ",")...); err != nil {
 			return err
 		}
 	}
-	return s.restrict(folder, linux.ReadOnly)
+	return s.restrict(groupsFolder, linux.ReadOnly)
 }
 
 // restrict takes from what is mounted at a path.
