@@ -34,11 +34,7 @@ func serve(conn *control.Conn, pid int) {
 // the main one, which they know by no other number.
 func passOn(signals <-chan os.Signal, pid int) {
 	for s := range signals {
-		switch s {
-		case syscall.SIGCHLD, syscall.SIGPIPE, syscall.SIGURG: // meant for this process alone
-		default:
-			_ = syscall.Kill(pid, s.(syscall.Signal)) // it may have ended
-		}
+		_ = syscall.Kill(pid, s.(syscall.Signal)) // it may have ended
 	}
 }
 

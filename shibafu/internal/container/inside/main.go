@@ -75,13 +75,21 @@ func live(conn *control.Conn) (code int, err error) {
 	return reap(pid)
 }
 
+// taken are the signals that programs send to a first process, and those that a shell
+// has a program ignore and that the Go runtime leaves so. What is taken here is not
+// ignored by the main process. Each takes the runtime some time, so that not all are.
+var taken = []os.Signal{
+	syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2,
+	syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU,
+}
+
 // standAlone rids the process of what it has inherited from a shell, or a service,
 // that a container should not. The signals that come to it are those of programs in
 // the container, and of whoever looks at it from outside.
 func standAlone() (signals <-chan os.Signal, err error) {
 	const some = 64
 	c := make(chan os.Signal, some)
-	signal.Notify(c) // all, so that none is ignored by the main process for having been so here
+	signal.Notify(c, taken...)
 	const umask = 0o022
 	syscall.Umask(umask)
 	for _, step := range []func() error{
