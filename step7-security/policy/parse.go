@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -16,7 +17,11 @@ type Quota struct {
 	// Bytes and Tags are the most there may be; math.MaxInt64 where it says nothing.
 	Bytes, Tags  int64
 	repositories []glob
+	key          string
 }
+
+// Key is the same for quotas of the same repositories.
+func (q *Quota) Key() string { return q.key }
 
 // Has tells whether the quota counts that repository.
 func (q *Quota) Has(name ref.Name) bool {
@@ -73,7 +78,7 @@ func (b *builder) rule() error {
 				return b.text(func(s string) error { subjects = append(subjects, s); return checkSubject(s) })
 			})
 		},
-		"repositories": func() error { return b.globs(&r.repositories) },
+		"repositories": func() error { return b.globs(&r.repositories, nil) },
 		"actions": func() error {
 			return b.array(func() error { return b.text(func(s string) error { return addAction(s, &allows, &denies) }) })
 		},
@@ -100,9 +105,10 @@ func (b *builder) rule() error {
 func (b *builder) quota() error {
 	start := b.start()
 	q := Quota{Name: fmt.Sprint("quota ", len(b.quotas)+1), Bytes: math.MaxInt64, Tags: math.MaxInt64}
+	var patterns []string
 	err := b.object(map[string]func() error{
 		"name":         func() error { return b.text(b.name("quota", &q.Name)) },
-		"repositories": func() error { return b.globs(&q.repositories) },
+		"repositories": func() error { return b.globs(&q.repositories, &patterns) },
 		"bytes":        func() error { return b.text(func(s string) (err error) { q.Bytes, err = parseBytes(s); return }) },
 		"tags":         func() error { return b.number(func(n int64) error { q.Tags = n; return nil }) },
 	})
@@ -112,6 +118,8 @@ func (b *builder) quota() error {
 	if len(q.repositories) == 0 || q.Bytes == math.MaxInt64 && q.Tags == math.MaxInt64 {
 		return b.fault(start, "a quota has repositories, and bytes or tags")
 	}
+	slices.Sort(patterns)
+	q.key = strings.Join(slices.Compact(patterns), " ")
 	b.quotas = append(b.quotas, q)
 	return nil
 }
@@ -131,11 +139,14 @@ func (b *builder) name(what string, to *string) func(s string) error {
 	}
 }
 
-func (b *builder) globs(to *[]glob) error {
+// globs reads patterns, and appends their texts too where those are wanted.
+func (b *builder) globs(to *[]glob, texts *[]string) error {
 	return b.array(func() error {
 		return b.text(func(s string) error {
 			g, err := parseGlob(s)
-			*to = append(*to, g)
+			if *to = append(*to, g); texts != nil {
+				*texts = append(*texts, s)
+			}
 			return err
 		})
 	})

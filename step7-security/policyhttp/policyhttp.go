@@ -12,6 +12,7 @@ import (
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step3-api/api"
 	"shibafu.dev/step7-security/policy"
+	"shibafu.dev/step7-security/quota"
 )
 
 // need is the right that an endpoint needs.
@@ -68,10 +69,16 @@ func Middleware(d Decider, anonymous func(ctx context.Context) bool) api.Middlew
 	}
 }
 
-// reason turns errors of package policy into the specification's.
+// reason turns errors of packages policy and quota into the specification's. What is
+// over its quota is DENIED, as with Harbor: clients show its text and do not try
+// again. A 413 would say that the manifest is too large, and be as wrong for tags.
 func reason(err error) error {
-	if errors.Is(err, policy.ErrTagExists) {
+	var exceeded *quota.ExceededError
+	switch {
+	case errors.Is(err, policy.ErrTagExists):
 		return &ocierr.Error{Code: ocierr.Denied, Message: "the tag exists, and you have no right to move it"}
+	case errors.As(err, &exceeded):
+		return &ocierr.Error{Code: ocierr.Denied, Message: exceeded.Error()}
 	}
 	return err
 }

@@ -27,6 +27,7 @@ import (
 	"shibafu.dev/step5-manifest/repohttp"
 	"shibafu.dev/step7-security/policy"
 	"shibafu.dev/step7-security/policyhttp"
+	"shibafu.dev/step7-security/quota"
 )
 
 var update = flag.Bool("update", false, "write testdata anew")
@@ -170,7 +171,7 @@ const rules = `{"rules": [
 	{"subjects": ["user:pusher"], "repositories": ["*"], "actions": ["pull", "push", "catalog"]},
 	{"subjects": ["user:creator"], "repositories": ["team/**"], "actions": ["pull", "create-only"]},
 	{"subjects": ["user:creator"], "repositories": ["*"], "actions": ["catalog"]}
-]}`
+], "quotas": [{"name": "little", "repositories": ["little/**"], "tags": 1}]}`
 
 func newRegistry(t *testing.T) *registry {
 	t.Helper()
@@ -185,7 +186,9 @@ func newRegistry(t *testing.T) *registry {
 	}
 	bucket := mem.New()
 	store := cas.New(bucket, cas.Distribution)
-	repos := repo.New(bucket, repo.CASBlobs{Store: store}, repo.Options{CanPull: guard.CanPull})
+	quotas := quota.New(p.Quotas)
+	repos := repo.New(bucket, repo.CASBlobs{Store: store}, repo.Options{CanPull: guard.CanPull, Observer: quotas})
+	writes := quota.Writes{Keeper: quotas, Store: repos, Next: repos}
 	uploads, err := upload.New(t.Context(), store, repos.CommitBlob, upload.Limits{})
 	if err != nil {
 		t.Fatal(err)
@@ -196,7 +199,7 @@ func newRegistry(t *testing.T) *registry {
 	pullhttp.RegisterBlobs(g.Mux, ports)
 	pullhttp.RegisterManifests(g.Mux, ports)
 	uploadhttp.Register(g.Mux, uploads, ports)
-	repohttp.RegisterPush(g.Mux, guard.Pusher(repos), manifest.MaxSize)
+	repohttp.RegisterPush(g.Mux, guard.Pusher(writes), manifest.MaxSize)
 	repohttp.RegisterLists(g.Mux, guard.Tags(repos), repos, guard.Catalog(repos))
 	g.as("pusher")
 	g.do("PUT", "/v2/base/a/manifests/v1", index("base")).want(201)
@@ -316,5 +319,14 @@ func TestLists(t *testing.T) {
 	page = g.do("GET", "/v2/_catalog?n=1", "").want(200)
 	if page.Body.String() != `{"repositories":["base/a"]}` || !strings.Contains(page.Header().Get("Link"), "last=base%2Fa") {
 		t.Errorf("%s, Link %q", page.Body, page.Header().Get("Link"))
+	}
+}
+
+func TestOverQuota(t *testing.T) {
+	g := newRegistry(t)
+	g.do("PUT", "/v2/little/a/manifests/v1", index("a")).want(201)
+	body := g.do("PUT", "/v2/little/a/manifests/v2", index("a")).want(403).Body.String()
+	if want := `{"errors":[{"code":"DENIED","message":"quota \"little\": 1 tags are used of 1, and this has 1 more"}]}` + "\n"; body != want {
+		t.Errorf("the client is told %s", body)
 	}
 }
