@@ -35,6 +35,18 @@ type Limits struct {
 	Rate   int64
 	// Drain is how long requests may go on after the server was asked to stop.
 	Drain time.Duration
+	// UnencryptedHTTP2 is whether a connection without TLS may speak HTTP/2, which its
+	// client begins without asking. With TLS it may whenever that offers "h2".
+	UnencryptedHTTP2 bool
+}
+
+// protocols are those that connections may speak.
+func (l Limits) protocols() *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(l.UnencryptedHTTP2)
+	return &p
 }
 
 func (l Limits) withDefaults() Limits {
@@ -57,6 +69,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, limits Limits, 
 		ReadHeaderTimeout: limits.Header,
 		IdleTimeout:       limits.Idle,
 		MaxHeaderBytes:    limits.HeaderBytes,
+		Protocols:         limits.protocols(),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		// "OPTIONS *" is answered like everything else.
 		DisableGeneralOptionsHandler: true,

@@ -220,3 +220,33 @@ func TestIdleAndSlowHeaders(t *testing.T) {
 		})
 	}
 }
+
+// HTTP/2 without TLS is spoken where that is set; elsewhere such a client gets no
+// answer that it could take for one.
+func TestUnencryptedHTTP2(t *testing.T) {
+	for _, allowed := range []bool{false, true} {
+		url := serveTCP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }),
+			api.Limits{UnencryptedHTTP2: allowed})
+		for _, two := range []bool{false, true} {
+			transport := &http.Transport{Protocols: new(http.Protocols)}
+			transport.Protocols.SetHTTP1(!two)
+			transport.Protocols.SetUnencryptedHTTP2(two)
+			defer transport.CloseIdleConnections()
+			resp, err := (&http.Client{Transport: transport}).Get(url)
+			if two && !allowed {
+				if err == nil {
+					t.Errorf("an answer in %s", resp.Proto)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want := map[bool]string{false: "HTTP/1.1", true: "HTTP/2.0"}[two]; string(body) != want {
+				t.Errorf("%s, want %s", body, want)
+			}
+		}
+	}
+}

@@ -266,3 +266,34 @@ func TestRunAtStart(t *testing.T) {
 		wantFreed(t, b)
 	})
 }
+
+// What one owner has open keeps nobody else from opening more; also after a restart.
+func TestSessionsOfAnOwner(t *testing.T) {
+	b := mem.New()
+	var m *upload.Manager
+	open := func() {
+		m = manage(t, b, upload.Limits{PerOwner: 2})
+		m.Owner = caller
+	}
+	start := func(who string, want error) string {
+		t.Helper()
+		status, err := m.Start(as(t.Context(), who), repoA, digest.SHA256)
+		wantError(t, err, want)
+		return status.ID
+	}
+	open()
+	first := start("alice", nil)
+	_, err := m.Append(as(t.Context(), "alice"), repoA, first, 0, strings.NewReader("x"))
+	wantError(t, err, nil)
+	start("alice", nil)
+	start("alice", upload.ErrTooMany)
+	start("bob", nil)
+	for range 5 {
+		start("", nil)
+	}
+	open() // what got no bytes is gone
+	start("alice", nil)
+	start("alice", upload.ErrTooMany)
+	wantError(t, m.Cancel(as(t.Context(), "alice"), repoA, first), nil)
+	start("alice", nil)
+}

@@ -38,6 +38,7 @@ type Manager struct {
 	mu            sync.Mutex
 	sessions      map[string]*session
 	perRepository map[ref.Name]int
+	perOwner      map[string]int // without ""
 }
 
 // New returns the manager of the sessions that are open in store. Those that
@@ -45,7 +46,7 @@ type Manager struct {
 func New(ctx context.Context, store *cas.Store, commit Commit, limits Limits) (*Manager, error) {
 	m := &Manager{
 		store: store, commit: commit, limits: limits.withDefaults(),
-		sessions: map[string]*session{}, perRepository: map[ref.Name]int{},
+		sessions: map[string]*session{}, perRepository: map[ref.Name]int{}, perOwner: map[string]int{},
 	}
 	for id, err := range store.Writers(ctx) {
 		if err != nil {
@@ -69,8 +70,7 @@ func (m *Manager) load(ctx context.Context, id string) error {
 	}
 	s := newSession(id, n)
 	s.size, s.saved = w.Size(), true
-	m.sessions[id] = s
-	m.perRepository[n.Repository]++
+	m.add(s)
 	return w.Close()
 }
 
@@ -89,12 +89,20 @@ func (m *Manager) Start(ctx context.Context, name ref.Name, a digest.Algorithm) 
 	s.algorithm = a
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.sessions) >= m.limits.Sessions || m.perRepository[name] >= m.limits.PerRepository {
+	if len(m.sessions) >= m.limits.Sessions || m.perRepository[name] >= m.limits.PerRepository || m.perOwner[n.Owner] >= m.limits.PerOwner {
 		return Status{}, ErrTooMany
 	}
-	m.sessions[s.id] = s
-	m.perRepository[name]++
+	m.add(s)
 	return s.status(), nil
+}
+
+// add lets the session count. mu is held.
+func (m *Manager) add(s *session) {
+	m.sessions[s.id] = s
+	m.perRepository[s.Repository]++
+	if s.Owner != "" {
+		m.perOwner[s.Owner]++
+	}
 }
 
 // Status says how far a session has come. It does not wait for a request that is

@@ -226,4 +226,7 @@ func (m *Manager) drop(s *session) {
 	if m.perRepository[s.Repository]--; m.perRepository[s.Repository] == 0 {
 		delete(m.perRepository, s.Repository)
 	}
+	if m.perOwner[s.Owner]--; m.perOwner[s.Owner] <= 0 {
+		delete(m.perOwner, s.Owner)
+	}
 }

@@ -42,6 +42,8 @@ const (
 type Limits struct {
 	// Sessions and PerRepository bound the open sessions.
 	Sessions, PerRepository int
+	// PerOwner bounds those of one owner, where there is one; by default it does not.
+	PerOwner int
 	// Blob is the largest blob, in bytes; by default there is no limit.
 	Blob int64
 	// Idle is how long a session lives after its last request.
@@ -53,6 +55,7 @@ type Limits struct {
 func (l Limits) withDefaults() Limits {
 	l.Sessions = cmp.Or(l.Sessions, DefaultSessions)
 	l.PerRepository = cmp.Or(l.PerRepository, DefaultPerRepository)
+	l.PerOwner = cmp.Or(l.PerOwner, math.MaxInt)
 	l.Blob = cmp.Or(l.Blob, math.MaxInt64)
 	l.Idle = cmp.Or(l.Idle, DefaultIdle)
 	l.Busy = cmp.Or(l.Busy, DefaultBusy)

@@ -3,8 +3,10 @@ package repo
 import (
 	"context"
 	"errors"
+	"iter"
 	"strings"
 
+	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step2-cas/bucket"
 )
@@ -51,6 +53,22 @@ func (s *Store) loadTags(ctx context.Context, name ref.Name) ([]string, error) {
 		}
 	}
 	return tags, nil
+}
+
+// Manifests yields the digest of each manifest of the repository, in no particular
+// order; what is pushed or deleted meanwhile may be among them or not.
+func (s *Store) Manifests(ctx context.Context, name ref.Name) iter.Seq2[digest.Digest, error] {
+	return func(yield func(digest.Digest, error) bool) {
+		for info, err := range s.bucket.List(ctx, revisionsPrefix(name), "", false) {
+			d, ok := linkedDigest(info.Key)
+			if err == nil && !ok {
+				continue
+			}
+			if !yield(d, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // addTag and removeTag keep the list of tags true, if it is remembered. They are

@@ -165,3 +165,38 @@ func TestPagesAreWarm(t *testing.T) {
 		t.Errorf("warm pages read the bucket %d times", n)
 	}
 }
+
+func TestManifestsListed(t *testing.T) {
+	each(t, func(w *world) {
+		list := func() (all []string) {
+			for d, err := range w.Manifests(w.Context(), app) {
+				w.wantError("Manifests", err, nil)
+				all = append(all, d.String())
+			}
+			slices.Sort(all)
+			return all
+		}
+		if got := list(); len(got) != 0 {
+			w.Errorf("an empty repository has %q", got)
+		}
+		one, two := sum(w.simple(app, "one", "v1")), sum(w.simple(app, "two"))
+		w.simple(other, "three", "v1")
+		want := []string{one.String(), two.String()}
+		slices.Sort(want)
+		if got := list(); !slices.Equal(got, want) {
+			w.Errorf("got %q, want %q", got, want)
+		}
+		for range w.Manifests(w.Context(), app) {
+			break
+		}
+		w.wantError("delete", w.DeleteManifest(w.Context(), app, one), nil)
+		if got := list(); !slices.Equal(got, []string{two.String()}) {
+			w.Errorf("after a deletion: %q", got)
+		}
+		stopped, stop := context.WithCancel(w.Context())
+		stop()
+		for _, err := range w.Manifests(stopped, app) {
+			w.wantError("stopped", err, context.Canceled)
+		}
+	})
+}
