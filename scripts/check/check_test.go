@@ -62,7 +62,8 @@ var below = map[string][]string{
 	"step4-upload":     {"step1-spec-notes", "step2-cas", "step3-api"},
 	"step5-manifest":   {"step1-spec-notes", "step2-cas", "step3-api", "step4-upload"},
 	"step6-client":     {"step1-spec-notes", "step2-cas", "step3-api", "step4-upload", "step5-manifest"},
-	"shibafu":          {"step1-spec-notes", "step2-cas", "step3-api", "step4-upload", "step5-manifest", "step6-client"},
+	"step7-security":   {"step1-spec-notes", "step2-cas", "step3-api", "step4-upload", "step5-manifest", "step6-client"},
+	"shibafu":          {"step1-spec-notes", "step2-cas", "step3-api", "step4-upload", "step5-manifest", "step6-client", "step7-security"},
 	"scripts":          {"step1-spec-notes"},
 }
 
@@ -103,7 +104,8 @@ func TestDomainPackagesKnowNoHTTP(t *testing.T) {
 		"manifest", "repo", "layer", "credential", "journal", "layout", "archive", "transfer",
 		"place", "report", "cmdline", "internal/container", "internal/container/account", "internal/container/cgroup",
 		"internal/container/control", "internal/container/inside", "internal/container/linux", "internal/container/seccomp",
-		"internal/container/userns"}
+		"internal/container/userns",
+		"auth", "auth/password", "auth/jwt", "auth/keys", "auth/issuer"}
 	found := 0
 	for _, p := range packages(t) {
 		_, name, _ := strings.Cut(strings.TrimPrefix(p.path, "shibafu.dev/"), "/")
