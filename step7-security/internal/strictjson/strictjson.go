@@ -69,9 +69,21 @@ func Decode(raw []byte, v any) error {
 	return &Error{line, err.Error()}
 }
 
+// Lines are the lines on which the members of raw stand, by their paths ("users/alice"):
+// for a reader who finds a fault in what they mean. raw must be one that Check accepts.
+func Lines(raw []byte) map[string]int {
+	c := checker{raw: raw, d: json.NewDecoder(bytes.NewReader(raw)), lines: map[string]int{}}
+	if c.value(0) != nil {
+		return nil
+	}
+	return c.lines
+}
+
 type checker struct {
-	raw []byte
-	d   *json.Decoder
+	raw   []byte
+	d     *json.Decoder
+	path  []string
+	lines map[string]int // nil if nobody asks
 }
 
 func (c *checker) fault(reason string) error {
@@ -108,9 +120,14 @@ func (c *checker) members(depth int) error {
 			return c.fault(fmt.Sprintf("%q is there twice", shorten(key)))
 		}
 		seen[folded] = true
+		c.path = append(c.path, key)
+		if c.lines != nil {
+			c.lines[strings.Join(c.path, "/")] = lineOf(c.raw, c.d.InputOffset())
+		}
 		if err := c.value(depth + 1); err != nil {
 			return err
 		}
+		c.path = c.path[:len(c.path)-1]
 	}
 	return c.end()
 }

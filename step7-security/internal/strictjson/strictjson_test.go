@@ -46,6 +46,15 @@ func TestDecodeNamesTheLine(t *testing.T) {
 	}
 }
 
+func TestLines(t *testing.T) {
+	lines := strictjson.Lines([]byte("{\"a\": {\n\"b\": [{\"c\": 1}],\n\"d\": 2},\n\"e\": {}}"))
+	for path, want := range map[string]int{"a": 1, "a/b": 2, "a/b/c": 2, "a/d": 3, "e": 4} {
+		if lines[path] != want {
+			t.Errorf("%s is on line %d, want %d", path, lines[path], want)
+		}
+	}
+}
+
 func FuzzCheck(f *testing.F) {
 	f.Add([]byte(`{"a": [1, {"b": null}], "c": "\u0061"}`))
 	f.Add([]byte(`{"a": 1, "A": 1}`))
