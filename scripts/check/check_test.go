@@ -104,7 +104,8 @@ func TestDomainPackagesKnowNoHTTP(t *testing.T) {
 		"manifest", "repo", "layer", "credential", "journal", "layout", "archive", "transfer",
 		"place", "report", "cmdline", "internal/container", "internal/container/account", "internal/container/cgroup",
 		"internal/container/control", "internal/container/inside", "internal/container/linux", "internal/container/seccomp",
-		"internal/container/userns", "watch", "policy", "quota", "ratelimit", "tlsconf", "forwarded"}
+		"internal/container/userns", "watch", "policy", "quota", "ratelimit", "tlsconf", "forwarded",
+		"auth", "auth/password", "auth/jwt", "auth/keys", "auth/issuer"}
 	found := 0
 	for _, p := range packages(t) {
 		_, name, _ := strings.Cut(strings.TrimPrefix(p.path, "shibafu.dev/"), "/")

@@ -1,0 +1,360 @@
+package auth_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shibafu.dev/step7-security/auth"
+	"shibafu.dev/step7-security/auth/password"
+)
+
+// world is a folder with the files of accounts.
+type world struct {
+	t    *testing.T
+	opts auth.Options
+	kdfs atomic.Int64 // how many passwords were tried
+}
+
+func newWorld(t *testing.T) *world {
+	folder := t.TempDir()
+	w := &world{t: t}
+	w.opts = auth.Options{
+		File: filepath.Join(folder, "users.json"),
+		Log:  slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Matches: func(h password.Hash, secret string) bool {
+			w.kdfs.Add(1)
+			return h.Matches(secret)
+		},
+	}
+	w.edit(func(d *auth.Directory) error {
+		d.Users = map[string]auth.UserEntry{"alice": {Password: horseHash}, "off": {Password: horseHash, Disabled: true}}
+		return errors.Join(d.Join("team", "alice"), d.Join("all", "alice"), d.Join("team", "robot$ci"))
+	})
+	return w
+}
+
+func (w *world) edit(change func(d *auth.Directory) error) {
+	w.t.Helper()
+	if err := auth.Edit(w.opts.File, change); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) setPassword(user, secret string) {
+	w.t.Helper()
+	h, err := password.Make(secret, 1000)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.edit(func(d *auth.Directory) error { return d.SetUser(user, h) })
+}
+
+func (w *world) addRobot(name string, expires time.Time) (secret string) {
+	w.t.Helper()
+	w.edit(func(d *auth.Directory) (err error) {
+		secret, err = d.AddRobot(name, "", expires)
+		return err
+	})
+	return secret
+}
+
+func (w *world) write(path, text string) {
+	w.t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) open() *auth.Accounts {
+	w.t.Helper()
+	a, err := auth.Open(w.opts)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+func TestVerify(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Htpasswd = filepath.Join(t.TempDir(), "htpasswd")
+	w.write(w.opts.Htpasswd, "bob:"+bcrypt+"\nalice:"+strings.Replace(bcrypt, "cUs9", "cUs8", 1)+"\n")
+	secret := w.addRobot("ci", time.Time{})
+	a := w.open()
+	tests := []struct {
+		name, user, secret string
+		want               error
+		kind               auth.Kind
+		groups             []string
+		kdfs               int64
+	}{
+		{"user", "alice", horse, nil, auth.User, []string{"all", "team"}, 1},
+		{"user of htpasswd", "bob", horse, nil, auth.User, nil, 1},
+		{"wrong password", "alice", "battery", auth.ErrCredentials, "", nil, 1},
+		{"unknown user", "eve", horse, auth.ErrCredentials, "", nil, 1},
+		{"disabled user", "off", horse, auth.ErrCredentials, "", nil, 1},
+		{"no user", "", horse, auth.ErrCredentials, "", nil, 1},
+		{"user in other letters", "Alice", horse, auth.ErrCredentials, "", nil, 1},
+		{"empty password", "alice", "", auth.ErrCredentials, "", nil, 0},
+		{"empty password, unknown user", "eve", "", auth.ErrCredentials, "", nil, 0},
+		{"long password", "alice", strings.Repeat("x", 1000), auth.ErrCredentials, "", nil, 0},
+		{"hash as password", "alice", horseHash, auth.ErrCredentials, "", nil, 1},
+		{"robot", "robot$ci", secret, nil, auth.Robot, []string{"team"}, 0},
+		{"robot, wrong secret", "robot$ci", secret + "x", auth.ErrCredentials, "", nil, 0},
+		{"robot, empty secret", "robot$ci", "", auth.ErrCredentials, "", nil, 0},
+		{"unknown robot", "robot$xx", secret, auth.ErrCredentials, "", nil, 0},
+		{"robot as a user", "ci", secret, auth.ErrCredentials, "", nil, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := w.kdfs.Load()
+			id, err := a.Verify(t.Context(), tt.user, tt.secret)
+			if !errors.Is(err, tt.want) || id.Kind != tt.kind || !slices.Equal(id.Groups, tt.groups) {
+				t.Errorf("Verify = %+v, %v; want %v", id, err, tt.want)
+			}
+			if n := w.kdfs.Load() - before; n != tt.kdfs {
+				t.Errorf("%d passwords were tried, want %d", n, tt.kdfs)
+			}
+		})
+	}
+}
+
+// Nothing matches for somebody who is not there, not even the password of who stands in.
+func TestStandInLetsNobodyIn(t *testing.T) {
+	w := newWorld(t)
+	w.edit(func(d *auth.Directory) error { delete(d.Users, "off"); return nil })
+	if id, err := w.open().Verify(t.Context(), "eve", horse); !errors.Is(err, auth.ErrCredentials) {
+		t.Errorf("Verify = %+v, %v", id, err)
+	}
+}
+
+func TestWorkWithoutUsers(t *testing.T) {
+	w := newWorld(t)
+	w.opts.File += ".none"
+	w.opts.Matches = func(h password.Hash, secret string) bool {
+		w.kdfs.Add(1)
+		if !strings.HasPrefix(h.String(), "$pbkdf2-sha256$600000$") {
+			t.Errorf("tried %v", h)
+		}
+		return false
+	}
+	a := w.open()
+	if _, err := a.Verify(t.Context(), "eve", horse); !errors.Is(err, auth.ErrCredentials) || w.kdfs.Load() != 1 {
+		t.Errorf("%v after %d attempts", err, w.kdfs.Load())
+	}
+}
+
+func TestRightPasswordsAreRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.open()
+		verify := func(secret string, want error, kdfs int64, reason string) {
+			t.Helper()
+			before := w.kdfs.Load()
+			if _, err := a.Verify(t.Context(), "alice", secret); !errors.Is(err, want) || w.kdfs.Load()-before != kdfs {
+				t.Fatalf("%v after %d attempts, want %v after %d: %s", err, w.kdfs.Load()-before, want, kdfs, reason)
+			}
+		}
+		verify(horse, nil, 1, "the first time")
+		verify(horse, nil, 0, "remembered")
+		verify("battery", auth.ErrCredentials, 1, "another one is tried")
+		verify("battery", auth.ErrCredentials, 1, "a wrong one is not remembered")
+		time.Sleep(auth.DefaultRemember)
+		verify(horse, nil, 1, "forgotten")
+		w.setPassword("alice", "battery")
+		if err := a.Poll(); err != nil {
+			t.Fatal(err)
+		}
+		verify(horse, auth.ErrCredentials, 1, "the password has changed")
+		verify("battery", nil, 1, "the new one")
+		w.edit(func(d *auth.Directory) error { return d.RemoveUser("alice") })
+		if err := a.Poll(); err != nil {
+			t.Fatal(err)
+		}
+		verify("battery", auth.ErrCredentials, 1, "the user is gone")
+	})
+}
+
+func TestPollKeepsTheLastGoodFiles(t *testing.T) {
+	w := newWorld(t)
+	a := w.open()
+	verify := func(want error) {
+		t.Helper()
+		if _, err := a.Verify(t.Context(), "alice", horse); !errors.Is(err, want) {
+			t.Fatalf("Verify: %v, want %v", err, want)
+		}
+	}
+	good, err := os.ReadFile(w.opts.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(w.opts.File, "{\n\"users\": {")
+	for range 2 {
+		if err := a.Poll(); !errors.Is(err, auth.ErrDirectory) || !strings.Contains(err.Error(), w.opts.File) {
+			t.Fatalf("Poll = %v", err)
+		}
+		verify(nil)
+	}
+	if err := os.Remove(w.opts.File); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Poll(); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("Poll = %v", err)
+	}
+	verify(nil)
+	w.write(w.opts.File, string(good))
+	if err := a.Poll(); err != nil {
+		t.Fatalf("mended, but %v", err)
+	}
+	w.write(w.opts.File, "{}")
+	if err := a.Poll(); err != nil {
+		t.Fatal(err)
+	}
+	verify(auth.ErrCredentials)
+}
+
+func TestOpenRefusesBadFiles(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Htpasswd = filepath.Join(t.TempDir(), "htpasswd")
+	if _, err := auth.Open(w.opts); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no htpasswd file: %v", err)
+	}
+	w.write(w.opts.Htpasswd, "a b:"+bcrypt)
+	if _, err := auth.Open(w.opts); !errors.Is(err, password.ErrHtpasswd) {
+		t.Errorf("a user with a space: %v", err)
+	}
+	w.write(w.opts.Htpasswd, "")
+	w.write(w.opts.File, "")
+	if _, err := auth.Open(w.opts); !errors.Is(err, auth.ErrDirectory) {
+		t.Errorf("an empty file of users: %v", err)
+	}
+}
+
+func TestTooManyAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		hold := make(chan bool)
+		w.opts.Concurrent, w.opts.Waiting, w.opts.Patience = 1, 1, time.Second
+		w.opts.Matches = func(password.Hash, string) bool { return <-hold }
+		a := w.open()
+		verify := func(ctx context.Context) chan error {
+			done := make(chan error, 1)
+			go func() { _, err := a.Verify(ctx, "alice", horse); done <- err }()
+			synctest.Wait()
+			return done
+		}
+		first := verify(t.Context())
+		second := verify(t.Context())
+		if err := <-verify(t.Context()); !errors.Is(err, auth.ErrBusy) {
+			t.Errorf("with one too many in the queue: %v", err)
+		}
+		begin := time.Now()
+		if err := <-second; !errors.Is(err, auth.ErrBusy) || time.Since(begin) != time.Second {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		third := verify(ctx)
+		cancel()
+		if err := <-third; !errors.Is(err, context.Canceled) {
+			t.Errorf("of who has left: %v", err)
+		}
+		fourth := verify(t.Context())
+		hold <- true
+		hold <- true
+		if err := errors.Join(<-first, <-fourth); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// attempts lets nobody in whose context is marked.
+type attempts struct{ begun, failed int }
+
+var errSlow = errors.New("slow down")
+
+func (a *attempts) Begin(ctx context.Context) error {
+	if a.begun++; a.failed >= 2 {
+		return errSlow
+	}
+	return nil
+}
+
+func (a *attempts) Failed(context.Context) { a.failed++ }
+
+func TestAttempts(t *testing.T) {
+	w := newWorld(t)
+	limit := &attempts{}
+	w.opts.Attempts = limit
+	secret := w.addRobot("ci", time.Time{})
+	a := w.open()
+	for _, step := range []struct {
+		user, secret string
+		want         error
+	}{
+		{"alice", horse, nil}, {"robot$ci", secret, nil},
+		{"eve", horse, auth.ErrCredentials}, {"robot$ci", "x", auth.ErrCredentials},
+		{"alice", horse, nil}, // remembered, so nothing is tried
+		{"alice", "battery", errSlow}, {"robot$ci", secret, errSlow},
+	} {
+		if _, err := a.Verify(t.Context(), step.user, step.secret); !errors.Is(err, step.want) {
+			t.Errorf("%s: %v, want %v", step.user, err, step.want)
+		}
+	}
+	if limit.begun != 6 || limit.failed != 2 {
+		t.Errorf("%+v", limit)
+	}
+}
+
+func TestRobots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.opts.UseFile = filepath.Join(t.TempDir(), "uses.json")
+		secret := w.addRobot("ci", time.Now().Add(time.Hour))
+		a := w.open()
+		if !a.LastUse("ci").IsZero() {
+			t.Error("used before")
+		}
+		time.Sleep(time.Minute)
+		if id, err := a.Verify(t.Context(), "robot$ci", secret); err != nil || id.Expires.IsZero() {
+			t.Errorf("Verify = %+v, %v", id, err)
+		}
+		used := time.Now().UTC().Truncate(time.Second)
+		if err := a.SaveUses(); err != nil {
+			t.Fatal(err)
+		}
+		if again := w.open(); !again.LastUse("ci").Equal(used) {
+			t.Errorf("last used %v, want %v", again.LastUse("ci"), used)
+		}
+		time.Sleep(time.Hour)
+		if _, err := a.Verify(t.Context(), "robot$ci", secret); !errors.Is(err, auth.ErrCredentials) {
+			t.Errorf("expired: %v", err)
+		}
+	})
+}
+
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		a := w.open()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { a.Watch(ctx, 0); close(done) }()
+		w.edit(func(d *auth.Directory) error { return d.Leave("all", "alice") })
+		time.Sleep(auth.DefaultInterval)
+		synctest.Wait()
+		if groups := a.GroupsOf("alice"); !slices.Equal(groups, []string{"team"}) {
+			t.Errorf("groups %v", groups)
+		}
+		cancel()
+		<-done
+	})
+}

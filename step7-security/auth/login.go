@@ -1,0 +1,83 @@
+package auth
+
+import (
+	"context"
+	"fmt"
+
+	"shibafu.dev/step7-security/auth/jwt"
+)
+
+// OIDCUser is the user whose password is the token of another issuer:
+// "docker login -u oidc -p $JWT". No user can have this name.
+const OIDCUser = "oidc"
+
+// Issuers know the tokens of others.
+type Issuers interface {
+	// Identify tells who has a token, and what it is good for where its issuer decides
+	// that. What is not valid is ErrCredentials.
+	Identify(ctx context.Context, token string) (Caller, error)
+}
+
+// Gate tells who shows credentials, of whatever kind.
+type Gate struct {
+	Accounts *Accounts
+	Tokens   *Tokens
+	Issuers  Issuers // nil if nobody else's tokens count
+}
+
+// Basic tells who a name and a password are. Its errors are those of Accounts.Verify.
+func (g *Gate) Basic(ctx context.Context, name, secret string) (Caller, error) {
+	if name != OIDCUser {
+		id, err := g.Accounts.Verify(ctx, name, secret)
+		return Caller{Identity: id}, err
+	}
+	caller, err := g.foreign(ctx, secret)
+	if err == nil && caller.Grant != nil { // to be used as it is, not for another token
+		return Caller{}, ErrCredentials
+	}
+	return caller, err
+}
+
+// Bearer tells who has a token. Its errors are ErrCredentials, and those of Issuers.
+func (g *Gate) Bearer(ctx context.Context, token string) (Caller, error) {
+	issuer, err := jwt.Issuer(token)
+	if err != nil {
+		return Caller{}, fmt.Errorf("%w: %w", ErrCredentials, err)
+	}
+	if issuer == g.Tokens.opts.Issuer {
+		return g.Tokens.Verify(token)
+	}
+	return g.foreign(ctx, token)
+}
+
+func (g *Gate) foreign(ctx context.Context, token string) (Caller, error) {
+	if g.Issuers == nil {
+		return Caller{}, ErrCredentials
+	}
+	if err := g.Accounts.begin(ctx); err != nil {
+		return Caller{}, err
+	}
+	caller, err := g.Issuers.Identify(ctx, token)
+	if err != nil {
+		return Caller{}, g.Accounts.failedWith(ctx, err)
+	}
+	return caller, nil
+}
+
+// Token answers a request for a token that is a form: it says itself who asks. Its errors
+// are those of Basic and of Tokens.Issue.
+func (g *Gate) Token(ctx context.Context, r Request) (Response, error) {
+	if r.GrantType == grantRefresh {
+		id, err := g.Tokens.Refresh(r.RefreshToken)
+		if err != nil {
+			return Response{}, err
+		}
+		return g.Tokens.Issue(ctx, id, r)
+	}
+	r.RefreshToken = "" // nobody has looked at it
+	caller, err := g.Basic(ctx, r.Username, r.Password)
+	if err != nil {
+		return Response{}, err
+	}
+	return g.Tokens.Issue(ctx, caller.Identity, r)
+}
