@@ -57,7 +57,8 @@ type Options struct {
 
 // Attempts slow down the source of wrong passwords, which they find in the context.
 type Attempts interface {
-	// Begin is called before a secret is tried. Its error, if any, ends the attempt.
+	// Begin is called before a secret is tried. Its error, if any, ends the attempt, and
+	// goes to the client if it is one of ocierr.
 	Begin(ctx context.Context) error
 	// Failed is called after one was wrong.
 	Failed(ctx context.Context)

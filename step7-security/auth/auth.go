@@ -25,6 +25,8 @@ var (
 	ErrCredentials = errors.New("wrong credentials")
 	// ErrBusy is an attempt that had to wait too long behind others.
 	ErrBusy = errors.New("too many passwords are being verified")
+	// ErrUnavailable is a token of an issuer whose keys cannot be had now.
+	ErrUnavailable = errors.New("the issuer's keys cannot be had")
 	// ErrDirectory is a file of users that cannot be used.
 	ErrDirectory = errors.New("bad file of users")
 	// ErrName is a name that cannot be one.
