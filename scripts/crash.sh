@@ -10,6 +10,12 @@
 #	scripts/crash.sh broken [CYCLES]  builds that are wrong on purpose must be found out
 #
 # SEED=N repeats the random choices of another run. Mounting needs root.
+
+# A mount lives on in every mount namespace that others have made meanwhile, and with it
+# a file system that was cut off. In a namespace of its own nobody else sees it.
+if [ "$(id -u)" = 0 ] && [ -z "${CRASH_NAMESPACE-}" ]; then
+	exec env CRASH_NAMESPACE=own unshare --mount -- "$BASH" "$0" "$@"
+fi
 . "$(dirname "$0")/lib.sh"
 
 seed=${SEED:-0}

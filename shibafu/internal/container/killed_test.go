@@ -63,7 +63,8 @@ func TestRunnerIsKilled(t *testing.T) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil { // the first process has it until it ends
 		t.Fatal(err)
 	}
-	if took := time.Since(begin); took > time.Second {
+	const patience = 5 * time.Second // of a machine that has much else to do
+	if took := time.Since(begin); took > patience {
 		t.Errorf("the container lived on for %v", took)
 	}
 	lock.Close()

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"shibafu.dev/shibafu/internal/container"
 	"shibafu.dev/shibafu/internal/container/inside"
@@ -101,8 +100,7 @@ func TestVolumeOntoChangingTarget(t *testing.T) {
 	w, dir := newWorld(t), shared(t)
 	source := shared(t)
 	finish := w.start(image(t), container.Spec{Volumes: volumes(dir, "/shared")}, "/probe", "flip", "/shared/sub", "10000", "/", "/proc", "/dev", "/etc", "../../../../..", "/proc/1/root", "/proc/self/fd/7", w.canary)
-	runs := 0
-	for begin := time.Now(); time.Since(begin) < time.Second; runs++ {
+	for range 6 {
 		r := w.run(image(t), container.Spec{Volumes: volumes(dir, "/data", source, "/data/sub")}, "/probe", "attack")
 		if r.err == nil && !strings.Contains(r.stdout, "core pattern: ") {
 			t.Errorf("code %d, %q", r.code, r.stdout)
@@ -115,8 +113,5 @@ func TestVolumeOntoChangingTarget(t *testing.T) {
 	}
 	if r := finish(); r.err != nil {
 		t.Errorf("code %d, %v, %s", r.code, r.err, r.stderr)
-	}
-	if runs < 3 {
-		t.Errorf("only %d containers in a second", runs)
 	}
 }
