@@ -137,6 +137,29 @@ func (p *Policy) Decide(s Subject, name ref.Name, a Action) Decision {
 	return Decision{}
 }
 
+// Grants tells whether a token for s may have an action of the token protocol: pull,
+// push or delete of a repository, or * of the registry, which is its catalog. Who may
+// only create gets push, of which the protocol knows one kind; what a push may do is
+// decided again when it comes.
+func (p *Policy) Grants(s Subject, name ref.Name, action string) bool {
+	var a Action
+	switch {
+	case name.IsZero() && action == "*":
+		a = Catalog
+	case name.IsZero():
+		return false
+	case action == "pull":
+		a = Pull
+	case action == "push":
+		a = CreateOnly
+	case action == "delete":
+		a = Delete
+	default:
+		return false
+	}
+	return p.Decide(s, name, a).Allowed
+}
+
 const none = math.MaxInt32
 
 // verdict is the first rule that denies, and the first that allows.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step7-security/policy"
@@ -104,6 +105,48 @@ func TestDecide(t *testing.T) {
 				t.Errorf("%+v (%s)", got, tt.reason)
 			}
 		})
+	}
+}
+
+func TestGrants(t *testing.T) {
+	p := parse(t, example)
+	tests := []struct {
+		name, repo, action string
+		want               bool
+	}{
+		{"pull", "team/a", "pull", true},
+		{"push, of which only creating is allowed", "team/a", "push", true},
+		{"delete", "team/a", "delete", true},
+		{"elsewhere", "x", "pull", false},
+		{"denied", "team/secret", "pull", false},
+		{"everything of a repository", "team/a", "*", false},
+		{"a right that the protocol has not", "team/a", "create-only", false},
+		{"the catalog", "", "*", true},
+		{"pull of the registry", "", "pull", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var name ref.Name
+			if tt.repo != "" {
+				name = ref.MustName(tt.repo)
+			}
+			if got := p.Grants(user("ann"), name, tt.action); got != tt.want {
+				t.Errorf("Grants = %v", got)
+			}
+		})
+	}
+}
+
+// Places are counted along: a large file takes no longer than its bytes.
+func TestParseLargeFile(t *testing.T) {
+	begin := time.Now()
+	p := thousand(t, 50_000)
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("50,000 rules took %v", took)
+	}
+	e := p.Explain(user("u49999"), ref.MustName("team-49999/a"), policy.Pull)
+	if want := "p.json:50000:1"; len(e.Matches) != 1 || e.Matches[0].Where != want {
+		t.Errorf("%+v, want %s", e, want)
 	}
 }
 
