@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,25 @@ func TestDecide(t *testing.T) {
 				t.Errorf("%+v (%s)", got, tt.reason)
 			}
 		})
+	}
+}
+
+// Whoever the rules are about, the first in the file is the one that is named.
+func TestFirstRuleIsNamed(t *testing.T) {
+	rule := func(name, effect, subject string) string {
+		return fmt.Sprintf(`{"name": %q, "effect": %q, "subjects": [%q], "repositories": ["a"], "actions": ["pull"]}`, name, effect, subject)
+	}
+	subjects := []string{"authenticated", "user:ann", "group:g", "claim:k=v"}
+	ann := &who{policy.User, "ann", []string{"g"}, map[string][]string{"k": {"v"}}}
+	for _, effect := range []string{"allow", "deny"} {
+		for i, first := range subjects {
+			for _, second := range slices.Concat(subjects[i+1:], subjects[:i]) {
+				p := parse(t, `{"rules": [`+rule("first", effect, first)+","+rule("second", effect, second)+`]}`)
+				if got := p.Decide(ann, ref.MustName("a"), policy.Pull); got.Rule != "first" {
+					t.Errorf("%s of %s before %s: by %s", effect, first, second, got.Rule)
+				}
+			}
+		}
 	}
 }
 

@@ -163,6 +163,19 @@ func TestGivenUp(t *testing.T) {
 	})
 }
 
+// Whose turn comes in the moment in which it gives up passes it on.
+func TestTurnAtTheEndOfPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := ratelimit.New(ratelimit.Limits{AtOnce: 1, Queue: 10, Wait: time.Second}, 10)
+		for range 100 {
+			all(t, l, "a", false, time.Second, 2)
+			if o := visit(t, l, "a", false, 0); o != (outcome{}) {
+				t.Fatalf("afterwards: %+v", o)
+			}
+		}
+	})
+}
+
 func TestBytes(t *testing.T) {
 	const mega = 1 << 20
 	tests := []struct {
