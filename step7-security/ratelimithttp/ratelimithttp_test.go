@@ -265,3 +265,24 @@ func TestBlobsAreSentByTheKernel(t *testing.T) {
 		}
 	}
 }
+
+// What rights and limits add to a request for something small.
+func BenchmarkChain(b *testing.B) {
+	for _, name := range []string{"bare", "rights and limits"} {
+		b.Run(name, func(b *testing.B) {
+			mux := api.NewMux(quiet)
+			if name != "bare" {
+				mux.Use(ratelimithttp.Middleware(sources(ratelimit.Limits{Requests: ratelimit.Rate{PerSecond: 1e9, Burst: 1e9}, Bytes: ratelimit.Rate{PerSecond: 1e12, Burst: 1e12}, AtOnce: 10})),
+					policyhttp.Middleware(everything{}, func(context.Context) bool { return true }))
+			}
+			mux.Handle(endpoint.PullManifest, func(w http.ResponseWriter, r *http.Request) error {
+				return api.WriteJSON(w, "application/json", struct{}{})
+			})
+			r := request("GET", "/v2/team/app/manifests/v1", "ann", "192.0.2.1:1", nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				mux.ServeHTTP(httptest.NewRecorder(), r)
+			}
+		})
+	}
+}
