@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step1-spec-notes/ref"
 )
 
@@ -20,9 +21,10 @@ const (
 	Certificate Kind = "certificate"
 )
 
-// Subject is who wants something. nil is Anonymous.
+// Subject is who wants something. nil is Anonymous, and so is one without a Kind.
 type Subject interface {
 	Kind() Kind
+	// Name is as it stands in a rule, "ci" for robot:ci.
 	Name() string
 	// Groups and Claim return what the caller does not change. Claim returns all
 	// values of a claim, none if there is no such claim.
@@ -137,6 +139,27 @@ func (p *Policy) Decide(s Subject, name ref.Name, a Action) Decision {
 	return Decision{}
 }
 
+// Allows tells whether s may have a right of the token protocol, which knows one kind
+// of push: who may only create has it too, as what a push may do is decided again when
+// it comes. name is zero for endpoint.Catalog. What is no right is not allowed.
+func (p *Policy) Allows(s Subject, name ref.Name, action endpoint.Action) bool {
+	switch {
+	case action == endpoint.Ping:
+		return true
+	case name.IsZero() != (action == endpoint.Catalog):
+		return false
+	case action == endpoint.Catalog:
+		return p.Decide(s, name, Catalog).Allowed
+	case action == endpoint.Pull:
+		return p.Decide(s, name, Pull).Allowed
+	case action == endpoint.Push:
+		return p.Decide(s, name, CreateOnly).Allowed
+	case action == endpoint.Delete:
+		return p.Decide(s, name, Delete).Allowed
+	}
+	return false
+}
+
 const none = math.MaxInt32
 
 // verdict is the first rule that denies, and the first that allows.
@@ -164,7 +187,7 @@ func (v *verdict) hear(rules []int32) {
 
 // each passes on the rules that are about s, list by list; one may come twice.
 func (p *Policy) each(s Subject, hear func(rules []int32)) {
-	if s == nil || s.Kind() == Anonymous {
+	if s == nil || s.Kind() == Anonymous || s.Kind() == "" {
 		hear(p.anonymous)
 		return
 	}

@@ -2,9 +2,11 @@ package policy_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step7-security/policy"
 )
@@ -61,7 +63,9 @@ func TestDecide(t *testing.T) {
 		reason  string
 	}{
 		{"public to nobody", nil, "base/a", policy.Pull, true, "public", ""},
-		{"public to anonymous", &who{}, "base/a", policy.Pull, true, "public", "the zero kind has rules of its own name"},
+		{"public to anonymous", &who{}, "base/a", policy.Pull, true, "public", "who has no kind is not known"},
+		{"public to nobody, by name", &who{kind: policy.Anonymous}, "base/a", policy.Pull, true, "public", ""},
+		{"no kind, but a name and groups", &who{name: "ann", groups: []string{"team"}}, "team/a", policy.Pull, false, "", "who has no kind is not known"},
 		{"nothing else to nobody", nil, "team/a", policy.Pull, false, "", "default deny"},
 		{"not to push", nil, "base/a", policy.Push, false, "", ""},
 		{"group", user("bob", "x", "team"), "team/a", policy.Push, true, "team", ""},
@@ -96,14 +100,71 @@ func TestDecide(t *testing.T) {
 			if tt.repo != "" {
 				name = ref.MustName(tt.repo)
 			}
-			if w, ok := tt.subject.(*who); ok && w.kind == "" {
-				w.kind = policy.Anonymous
-			}
 			got := p.Decide(tt.subject, name, tt.action)
 			if got != (policy.Decision{Allowed: tt.allowed, Rule: tt.rule}) {
 				t.Errorf("%+v (%s)", got, tt.reason)
 			}
 		})
+	}
+}
+
+// Whoever the rules are about, the first in the file is the one that is named.
+func TestFirstRuleIsNamed(t *testing.T) {
+	rule := func(name, effect, subject string) string {
+		return fmt.Sprintf(`{"name": %q, "effect": %q, "subjects": [%q], "repositories": ["a"], "actions": ["pull"]}`, name, effect, subject)
+	}
+	subjects := []string{"authenticated", "user:ann", "group:g", "claim:k=v"}
+	ann := &who{policy.User, "ann", []string{"g"}, map[string][]string{"k": {"v"}}}
+	for _, effect := range []string{"allow", "deny"} {
+		for i, first := range subjects {
+			for _, second := range slices.Concat(subjects[i+1:], subjects[:i]) {
+				p := parse(t, `{"rules": [`+rule("first", effect, first)+","+rule("second", effect, second)+`]}`)
+				if got := p.Decide(ann, ref.MustName("a"), policy.Pull); got.Rule != "first" {
+					t.Errorf("%s of %s before %s: by %s", effect, first, second, got.Rule)
+				}
+			}
+		}
+	}
+}
+
+func TestAllows(t *testing.T) {
+	p := parse(t, example)
+	tests := []struct {
+		name, repo string
+		action     endpoint.Action
+		want       bool
+	}{
+		{"ping", "", endpoint.Ping, true},
+		{"pull", "team/a", endpoint.Pull, true},
+		{"push, of which only creating is allowed", "team/a", endpoint.Push, true},
+		{"delete", "team/a", endpoint.Delete, true},
+		{"elsewhere", "x", endpoint.Pull, false},
+		{"denied", "team/secret", endpoint.Pull, false},
+		{"the catalog", "", endpoint.Catalog, true},
+		{"the catalog of a repository", "team/a", endpoint.Catalog, false},
+		{"pull of the registry", "", endpoint.Pull, false},
+		{"what is no right", "team/a", "*", false},
+		{"a right that the protocol has not", "team/a", "create-only", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var name ref.Name
+			if tt.repo != "" {
+				name = ref.MustName(tt.repo)
+			}
+			if got := p.Allows(user("ann"), name, tt.action); got != tt.want {
+				t.Errorf("Allows = %v", got)
+			}
+		})
+	}
+}
+
+// Places are right far down in a file too.
+func TestPlaceInLargeFile(t *testing.T) {
+	p := thousand(t, 5_000)
+	e := p.Explain(user("u4999"), ref.MustName("team-4999/a"), policy.Pull)
+	if want := "p.json:5000:1"; len(e.Matches) != 1 || e.Matches[0].Where != want {
+		t.Errorf("%+v, want %s", e, want)
 	}
 }
 

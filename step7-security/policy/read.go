@@ -24,10 +24,13 @@ type reader struct {
 	name string
 	raw  []byte
 	dec  *json.Decoder
+	// The place that was asked for last: places are asked for in order, mostly.
+	last, lineStart int64
+	line            int
 }
 
 func newReader(name string, raw []byte) (*reader, error) {
-	r := &reader{name, raw, json.NewDecoder(bytes.NewReader(raw))}
+	r := &reader{name: name, raw: raw, dec: json.NewDecoder(bytes.NewReader(raw)), line: 1}
 	r.dec.UseNumber()
 	for i := 0; i < len(raw); {
 		c, size := utf8.DecodeRune(raw[i:])
@@ -40,8 +43,16 @@ func newReader(name string, raw []byte) (*reader, error) {
 }
 
 func (r *reader) where(offset int64) string {
-	before := r.raw[:offset]
-	return fmt.Sprintf("%s:%d:%d", r.name, bytes.Count(before, []byte("\n"))+1, len(before)-bytes.LastIndexByte(before, '\n'))
+	if offset < r.last {
+		r.last, r.lineStart, r.line = 0, 0, 1
+	}
+	between := r.raw[r.last:offset]
+	r.line += bytes.Count(between, []byte("\n"))
+	if i := bytes.LastIndexByte(between, '\n'); i >= 0 {
+		r.lineStart = r.last + int64(i) + 1
+	}
+	r.last = offset
+	return fmt.Sprintf("%s:%d:%d", r.name, r.line, offset-r.lineStart+1)
 }
 
 func (r *reader) fault(offset int64, format string, args ...any) error {

@@ -203,6 +203,48 @@ func TestReload(t *testing.T) {
 	w.want("a larger one", w.push("b", image("x"), "v2"), nil, 1000+int64(len(image("x"))), 2)
 }
 
+// What is over a quota that became smaller stays as it is, and may be tagged.
+func TestOverALowerQuota(t *testing.T) {
+	w := newWorld(t, `{"repositories": ["a"], "bytes": "1GiB", "tags": 9}`)
+	raw := image("x", 500)
+	all := 1500 + int64(len(raw))
+	w.want("push", w.push("a", raw, "v1"), nil, all, 1)
+	w.setQuotas(`{"repositories": ["a"], "bytes": "1KiB", "tags": 2}`)
+	w.want("another tag", w.push("a", raw, "v2"), nil, all, 2)
+	w.want("more bytes", w.push("a", image("y"), "v2"), quota.ErrExceeded, all, 2)
+	w.want("fewer", w.DeleteTag(t.Context(), ref.MustName("a"), tag("v1")), nil, all, 1)
+}
+
+// meanwhile is a Store that does something once it has listed the repositories.
+type meanwhile struct {
+	quota.Store
+	do func()
+}
+
+func (m meanwhile) Repositories(ctx context.Context, after string, n int) ([]string, bool, error) {
+	names, more, err := m.Store.Repositories(ctx, after, n)
+	m.do()
+	return names, more, err
+}
+
+// A repository that comes while the others are counted is counted too.
+func TestNewWhileCounting(t *testing.T) {
+	w := newWorld(t, `{"repositories": ["*"], "tags": 9}`)
+	w.want("push", w.push("b", image("x"), "v1"), nil)
+	w.restart()
+	raw := image("y")
+	m, err := manifest.Parse("", raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	once := sync.OnceFunc(func() { // it was let through before there was the quota
+		p := repo.Push{Digest: digest.FromBytes(raw), Raw: raw, Manifest: m, Tags: []ref.Tag{tag("v1")}}
+		w.want("new", w.store.PushManifest(t.Context(), ref.MustName("a"), p), nil)
+	})
+	w.keeper.Run(t.Context(), meanwhile{w.store, once}, quiet)
+	w.want("counted", nil, nil, 1000+int64(len(image("x"))+len(raw)), 2)
+}
+
 // Pushes, deletions, failures and counting all at once leave the account as a new
 // count finds it.
 func TestAtOnce(t *testing.T) {

@@ -163,6 +163,19 @@ func TestGivenUp(t *testing.T) {
 	})
 }
 
+// Whose turn comes in the moment in which it gives up passes it on.
+func TestTurnAtTheEndOfPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := ratelimit.New(ratelimit.Limits{AtOnce: 1, Queue: 10, Wait: time.Second}, 10)
+		for range 100 {
+			all(t, l, "a", false, time.Second, 2)
+			if o := visit(t, l, "a", false, 0); o != (outcome{}) {
+				t.Fatalf("afterwards: %+v", o)
+			}
+		}
+	})
+}
+
 func TestBytes(t *testing.T) {
 	const mega = 1 << 20
 	tests := []struct {
@@ -216,8 +229,8 @@ func TestBytes(t *testing.T) {
 // bounded.
 func TestManySources(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const sources, flood = 1000, 300_000
-		l := ratelimit.New(ratelimit.Limits{Requests: ratelimit.Rate{PerSecond: 1, Burst: 1000}}, sources)
+		const sources, flood, burst = 200, 60_000, 100
+		l := ratelimit.New(ratelimit.Limits{Requests: ratelimit.Rate{PerSecond: 1, Burst: burst}}, sources)
 		enter := func(key string) bool { return !visit(t, l, key, false, 0).refused }
 		for i := range sources / 2 {
 			enter(fmt.Sprint("honest", i))
@@ -232,7 +245,7 @@ func TestManySources(t *testing.T) {
 		if grown := heap() - before; grown > 2<<20 {
 			t.Errorf("%d bytes more", grown)
 		}
-		if most := sources + 256*1000; passed > most {
+		if most := sources + 256*burst; passed > most {
 			t.Errorf("%d of the flood passed, want %d at most", passed, most)
 		}
 		for i := range sources / 2 {
@@ -317,6 +330,23 @@ func TestFailures(t *testing.T) {
 		group.Wait()
 		if tried != 3 {
 			t.Errorf("%d wrong ones were tried at once, want 3", tried)
+		}
+
+		// The same in two calls.
+		for i := range 100 {
+			if err := f.Check(t.Context(), "e"); err != nil {
+				t.Fatalf("after %d good ones: %v", i, err)
+			}
+		}
+		for range 1000 {
+			f.Failed("e")
+		}
+		var refused *ratelimit.RefusedError
+		if err := f.Check(t.Context(), "e"); !errors.As(err, &refused) || refused.After > time.Minute+10*time.Second {
+			t.Errorf("after many failures: %v", err)
+		}
+		if err := f.Check(t.Context(), "b"); err != nil {
+			t.Errorf("from elsewhere: %v", err)
 		}
 	})
 }

@@ -123,6 +123,38 @@ func TestSources(t *testing.T) {
 	}
 }
 
+func TestAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		attempts := ratelimithttp.Attempts{
+			Failures: ratelimit.NewFailures(ratelimit.Rate{PerSecond: 0.1, Burst: 2}, 1, time.Second, 10),
+			Address:  func(ctx context.Context) netip.Addr { a, _ := ctx.Value(whoKey{}).(netip.Addr); return a },
+		}
+		from := func(text string) context.Context {
+			return context.WithValue(t.Context(), whoKey{}, netip.MustParseAddr(text))
+		}
+		here := from("2001:db8::1")
+		for range 2 {
+			if err := attempts.Begin(here); err != nil {
+				t.Fatal(err)
+			}
+			attempts.Failed(here)
+		}
+		err := attempts.Begin(from("2001:db8::2"))
+		e, known := ocierr.From(err)
+		if !known || e.Status != http.StatusTooManyRequests || !strings.HasSuffix(e.Message, "try again in 9 seconds") {
+			t.Errorf("from the same network: %v", err)
+		}
+		if err := attempts.Begin(from("2001:db8:0:1::1")); err != nil {
+			t.Errorf("from another: %v", err)
+		}
+		gone, stop := context.WithCancel(here)
+		stop()
+		if err := attempts.Begin(gone); !errors.Is(err, context.Canceled) {
+			t.Errorf("for who is gone: %v", err)
+		}
+	})
+}
+
 // Bodies and responses of any kind take as long as they should, and stop when the
 // client is gone.
 func TestBytes(t *testing.T) {
@@ -263,5 +295,26 @@ func TestBlobsAreSentByTheKernel(t *testing.T) {
 		if want := int64(len(content) - 512); ln.sent != want || len(ln.faults) > 0 {
 			t.Errorf("%d bytes sent as a file, want %d; %q", ln.sent, want, ln.faults)
 		}
+	}
+}
+
+// What rights and limits add to a request for something small.
+func BenchmarkChain(b *testing.B) {
+	for _, name := range []string{"bare", "rights and limits"} {
+		b.Run(name, func(b *testing.B) {
+			mux := api.NewMux(quiet)
+			if name != "bare" {
+				mux.Use(ratelimithttp.Middleware(sources(ratelimit.Limits{Requests: ratelimit.Rate{PerSecond: 1e9, Burst: 1e9}, Bytes: ratelimit.Rate{PerSecond: 1e12, Burst: 1e12}, AtOnce: 10})),
+					policyhttp.Middleware(everything{}, func(context.Context) bool { return true }))
+			}
+			mux.Handle(endpoint.PullManifest, func(w http.ResponseWriter, r *http.Request) error {
+				return api.WriteJSON(w, "application/json", struct{}{})
+			})
+			r := request("GET", "/v2/team/app/manifests/v1", "ann", "192.0.2.1:1", nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				mux.ServeHTTP(httptest.NewRecorder(), r)
+			}
+		})
 	}
 }

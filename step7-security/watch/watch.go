@@ -83,8 +83,8 @@ func (f *Files[T]) Poll() (changed bool, err error) {
 }
 
 // Run polls until ctx ends, and logs what it finds: a good version, and once each bad
-// one.
-func (f *Files[T]) Run(ctx context.Context, every time.Duration, log *slog.Logger) {
+// one. changed is called after each good one; it may be nil.
+func (f *Files[T]) Run(ctx context.Context, every time.Duration, log *slog.Logger, changed func()) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	said := ""
@@ -94,13 +94,16 @@ func (f *Files[T]) Run(ctx context.Context, every time.Duration, log *slog.Logge
 			return
 		case <-tick.C:
 		}
-		switch changed, err := f.Poll(); {
+		switch found, err := f.Poll(); {
 		case err != nil && err.Error() != said:
 			said = err.Error()
 			log.Error("a file was changed and cannot be used; the version before stays in force", "cause", err)
-		case changed:
+		case found:
 			said = ""
 			log.Info("a file was changed, and is in force", "files", f.names)
+			if changed != nil {
+				changed()
+			}
 		}
 	}
 }

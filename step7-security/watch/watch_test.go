@@ -106,10 +106,10 @@ func TestRunSaysSo(t *testing.T) {
 		}
 		var out bytes.Buffer
 		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan struct{})
+		done, told := make(chan struct{}), 0
 		go func() {
 			defer close(done)
-			f.Run(ctx, time.Second, slog.New(slog.NewTextHandler(&out, nil)))
+			f.Run(ctx, time.Second, slog.New(slog.NewTextHandler(&out, nil)), func() { told++ })
 		}()
 		for _, content := range []string{"bad", "bad", "two"} {
 			os.WriteFile(a, []byte(content), 0o600)
@@ -119,8 +119,8 @@ func TestRunSaysSo(t *testing.T) {
 		}
 		stop()
 		<-done
-		if n := strings.Count(out.String(), "stays in force"); n != 1 || strings.Count(out.String(), "is in force") != 1 || f.Current() != "two" {
-			t.Errorf("%q in force, said:\n%s", f.Current(), &out)
+		if n := strings.Count(out.String(), "stays in force"); n != 1 || strings.Count(out.String(), "is in force") != 1 || f.Current() != "two" || told != 1 {
+			t.Errorf("%q in force, told %d times, said:\n%s", f.Current(), told, &out)
 		}
 	})
 }

@@ -1,0 +1,36 @@
+package ratelimithttp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+
+	"shibafu.dev/step1-spec-notes/ocierr"
+	"shibafu.dev/step7-security/ratelimit"
+)
+
+// Attempts hold up the address that wrong passwords come from, and no other.
+type Attempts struct {
+	Failures *ratelimit.Failures
+	// Address is where a context's request comes from.
+	Address func(ctx context.Context) netip.Addr
+}
+
+// Begin is called before a password is tried. It may wait; its error is one of ocierr,
+// or that of ctx.
+func (a Attempts) Begin(ctx context.Context) error {
+	err := a.Failures.Check(ctx, ratelimit.AddressKey(a.Address(ctx)))
+	var refused *ratelimit.RefusedError
+	if errors.As(err, &refused) {
+		return &ocierr.Error{Code: ocierr.TooManyRequests,
+			Message: fmt.Sprintf("too many wrong passwords from your address; try again in %.0f seconds", math.Ceil(refused.After.Seconds()))}
+	}
+	return err
+}
+
+// Failed is called after a password was wrong.
+func (a Attempts) Failed(ctx context.Context) {
+	a.Failures.Failed(ratelimit.AddressKey(a.Address(ctx)))
+}
