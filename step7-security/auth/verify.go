@@ -40,11 +40,13 @@ func (a *Accounts) Verify(ctx context.Context, name, secret string) (Identity, e
 	}
 	// Of many who come with the same password at once, the first one pays.
 	matches := known && a.remembers(key, user.version) || a.opts.Matches(hash, secret)
+	if known && matches {
+		a.good.put(key, user.version, a.opts.Remember) // before the next one's turn
+	}
 	a.slots.release()
 	if !known || !matches {
 		return Identity{}, a.failed(ctx)
 	}
-	a.good.put(key, user.version, a.opts.Remember)
 	id, err := a.found(name, user.version)
 	if err != nil {
 		return Identity{}, a.failed(ctx)
