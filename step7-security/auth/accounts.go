@@ -24,7 +24,7 @@ import (
 
 // What Options are where they are not set.
 const (
-	DefaultWaiting  = 100
+	DefaultWaiting  = 200
 	DefaultPatience = 5 * time.Second
 	DefaultRemember = 5 * time.Minute
 	DefaultInterval = 5 * time.Second
@@ -39,8 +39,9 @@ type Options struct {
 	// UseFile is where the last uses of robots are kept, "" if they are not.
 	UseFile string
 	// Concurrent is how many passwords are verified at once: each is a processor's work
-	// for a tenth of a second. 0 stands for half of the processors. Waiting is how many more may
-	// wait, each for as long as Patience; 0 stands for the default.
+	// for a tenth of a second. 0 stands for half of the processors. Waiting is how many more
+	// may wait, half of them from one source (WithSource), each for as long as Patience; 0
+	// stands for the default.
 	Concurrent, Waiting int
 	Patience            time.Duration
 	// Remember is how long a password that was right is not tried again; 0 stands for
@@ -69,8 +70,8 @@ type Attempts interface {
 type Accounts struct {
 	opts  Options
 	now   atomic.Pointer[snapshot]
-	cache cache
-	slots slots
+	good  memory[string] // versions of users, by name and password
+	slots *slots
 	uses  uses
 	salt  [sha256.Size]byte // of this process alone
 

@@ -268,10 +268,63 @@ func TestTooManyAtOnce(t *testing.T) {
 			t.Errorf("of who has left: %v", err)
 		}
 		fourth := verify(t.Context())
-		hold <- true
-		hold <- true
+		hold <- true // for both: it is the same password
 		if err := errors.Join(<-first, <-fourth); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// One that tries many passwords makes itself wait, and nobody else.
+func TestSourcesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.opts.Concurrent, w.opts.Waiting, w.opts.Patience = 1, 100, time.Minute
+		w.opts.Matches = func(password.Hash, string) bool { time.Sleep(100 * time.Millisecond); return false }
+		a := w.open()
+		done := make(chan error, 200)
+		try := func(source string) {
+			_, err := a.Verify(auth.WithSource(t.Context(), source), "alice", horse)
+			done <- err
+		}
+		for range 200 {
+			go try("flood")
+		}
+		synctest.Wait()
+		begin := time.Now()
+		try("somebody")
+		if took := time.Since(begin); took > 300*time.Millisecond {
+			t.Errorf("somebody else waited for %v", took)
+		}
+		busy := 0
+		for range 201 {
+			if errors.Is(<-done, auth.ErrBusy) {
+				busy++
+			}
+		}
+		if busy != 200-51 {
+			t.Errorf("%d of the flood were sent away, want all but the one at work and half of those who may wait", busy)
+		}
+	})
+}
+
+// Many who come with the same password at once are one's work.
+func TestSamePasswordAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.opts.Concurrent = 1
+		a := w.open()
+		done := make(chan error)
+		for range 50 {
+			go func() { _, err := a.Verify(t.Context(), "alice", horse); done <- err }()
+		}
+		for range 50 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := w.kdfs.Load(); n != 1 {
+			t.Errorf("%d passwords were tried", n)
 		}
 	})
 }

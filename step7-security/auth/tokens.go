@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,14 +51,27 @@ type Tokens struct {
 	accounts *Accounts
 	decider  Decider
 	opts     TokenOptions
+	seen     memory[verified] // access tokens, by their hash
 }
+
+// verified is what a token of ours says.
+type verified struct {
+	subject string
+	own     own
+	access  Access
+	expires time.Time
+}
+
+// remember is how long a token is believed without verifying it again: a client uses one
+// for many requests, and a signature takes longer than many of them.
+const remember = time.Minute
 
 // NewTokens gives out tokens for what the decider allows. Accounts say whether somebody
 // is still who the token says.
 func NewTokens(keys Keys, accounts *Accounts, decider Decider, opts TokenOptions) *Tokens {
 	opts.Access = max(shortestAccess, cmp.Or(opts.Access, DefaultAccess))
 	opts.Refresh = cmp.Or(opts.Refresh, DefaultRefresh)
-	return &Tokens{keys, accounts, decider, opts}
+	return &Tokens{keys: keys, accounts: accounts, decider: decider, opts: opts}
 }
 
 // Service is what tokens are for.
@@ -193,44 +207,68 @@ func (a Access) text() string {
 // user or a robot that was removed or disabled, or has another secret by now, has none any
 // more. Its errors are ErrCredentials.
 func (t *Tokens) Verify(token string) (Caller, error) {
-	id, access, err := t.read(accessType, token)
+	key := sha256.Sum256([]byte(token))
+	v, known := t.seen.get(key)
+	if !known {
+		var err error
+		if v, err = t.read(accessType, token); err != nil {
+			return Caller{}, err
+		}
+		t.seen.put(key, v, min(remember, time.Until(v.expires)))
+	}
+	id, err := t.owner(v)
 	if err != nil {
 		return Caller{}, err
 	}
-	return Caller{Identity: id, Grant: &Grant{Access: access}}, nil
+	return Caller{Identity: id, Grant: &Grant{Access: v.access}}, nil
+}
+
+// knows tells whether a token was verified a short time ago.
+func (t *Tokens) knows(token string) bool {
+	_, known := t.seen.get(sha256.Sum256([]byte(token)))
+	return known
 }
 
 // Refresh tells who has a refresh token. Its errors are ErrCredentials.
 func (t *Tokens) Refresh(token string) (Identity, error) {
-	id, _, err := t.read(refreshType, token)
+	v, err := t.read(refreshType, token)
+	if err != nil {
+		return Identity{}, err
+	}
+	id, err := t.owner(v)
 	if err == nil && id.version == "" {
 		return Identity{}, ErrCredentials
 	}
 	return id, err
 }
 
-func (t *Tokens) read(kind, token string) (Identity, Access, error) {
+// read verifies a token. Its errors are ErrCredentials.
+func (t *Tokens) read(kind, token string) (verified, error) {
 	want := jwt.Want{Type: kind, Issuer: t.opts.Issuer, Audience: t.opts.Service, Now: time.Now(), Leeway: leeway}
 	claims, err := t.keys.Verify(token, want)
 	if err != nil {
-		return Identity{}, nil, fmt.Errorf("%w: %w", ErrCredentials, err)
+		return verified{}, fmt.Errorf("%w: %w", ErrCredentials, err)
 	}
-	var access Access
-	var o own
+	v := verified{subject: claims.Subject, expires: claims.Expires}
 	if raw, there := claims.All["access"]; there {
-		err = json.Unmarshal(raw, &access)
+		err = json.Unmarshal(raw, &v.access)
 	}
-	if err = errors.Join(err, json.Unmarshal(claims.All["shibafu"], &o)); err != nil {
-		return Identity{}, nil, fmt.Errorf("%w: strange claims", ErrCredentials)
+	if err = errors.Join(err, json.Unmarshal(claims.All["shibafu"], &v.own)); err != nil {
+		return verified{}, fmt.Errorf("%w: strange claims", ErrCredentials)
 	}
-	id, ok := t.accounts.still(claims.Subject, o)
+	return v, nil
+}
+
+// owner is who a token is of, as they are now. Its errors are ErrCredentials.
+func (t *Tokens) owner(v verified) (Identity, error) {
+	id, ok := t.accounts.still(v.subject, v.own)
 	if !ok {
-		return Identity{}, nil, fmt.Errorf("%w: the account has changed", ErrCredentials)
+		return Identity{}, fmt.Errorf("%w: the account has changed", ErrCredentials)
 	}
 	if id.Kind == OIDC {
-		id.Expires = claims.Expires
+		id.Expires = v.expires
 	}
-	return id, access, nil
+	return id, nil
 }
 
 // still is the identity that a token names, as it is now.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -423,5 +424,32 @@ func TestStrangeClaims(t *testing.T) {
 				t.Errorf("Verify = %+v, %v", c, err)
 			}
 		})
+	}
+}
+
+func BenchmarkBearer(b *testing.B) {
+	file := filepath.Join(b.TempDir(), "users.json")
+	a, err := auth.Open(auth.Options{File: file})
+	if err != nil {
+		b.Fatal(err)
+	}
+	k, err := keys.Open(b.TempDir(), keys.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	tokens := auth.NewTokens(k, a, policy(), auth.TokenOptions{Issuer: "us", Service: "registry"})
+	gate := &auth.Gate{Accounts: a, Tokens: tokens}
+	scopes, err := auth.ParseScopes([]string{"repository:public:pull"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	r, err := tokens.Issue(b.Context(), auth.Nobody(), auth.Request{Scopes: scopes})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := gate.Bearer(b.Context(), r.Token); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

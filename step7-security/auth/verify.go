@@ -8,9 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
-	"time"
 
 	"shibafu.dev/step7-security/auth/password"
 )
@@ -28,7 +25,7 @@ func (a *Accounts) Verify(ctx context.Context, name, secret string) (Identity, e
 	s := a.now.Load()
 	user, known := s.users[name]
 	key := a.mac(name, secret)
-	if known && a.cache.has(key, user.version) {
+	if known && a.remembers(key, user.version) {
 		return a.found(name, user.version)
 	}
 	if err := a.begin(ctx); err != nil {
@@ -41,17 +38,25 @@ func (a *Accounts) Verify(ctx context.Context, name, secret string) (Identity, e
 	if err := a.slots.acquire(ctx); err != nil {
 		return Identity{}, err
 	}
-	matches := a.opts.Matches(hash, secret)
+	// Of many who come with the same password at once, the first one pays.
+	matches := known && a.remembers(key, user.version) || a.opts.Matches(hash, secret)
+	if known && matches {
+		a.good.put(key, user.version, a.opts.Remember) // before the next one's turn
+	}
 	a.slots.release()
 	if !known || !matches {
 		return Identity{}, a.failed(ctx)
 	}
-	a.cache.put(key, user.version, a.opts.Remember)
 	id, err := a.found(name, user.version)
 	if err != nil {
 		return Identity{}, a.failed(ctx)
 	}
 	return id, nil
+}
+
+func (a *Accounts) remembers(key [sha256.Size]byte, version string) bool {
+	good, ok := a.good.get(key)
+	return ok && good == version
 }
 
 // found is the identity of a user whose password was right for a version.
@@ -124,69 +129,3 @@ func (a *Accounts) mac(name, secret string) (sum [sha256.Size]byte) {
 	m.Sum(sum[:0])
 	return sum
 }
-
-// cache remembers what was right a short time ago.
-type cache struct {
-	mu   sync.Mutex
-	good map[[sha256.Size]byte]remembered
-}
-
-type remembered struct {
-	version string
-	until   time.Time
-}
-
-// maxCache is how many passwords are remembered.
-const maxCache = 10_000
-
-func (c *cache) has(key [sha256.Size]byte, version string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r, ok := c.good[key]
-	return ok && r.version == version && time.Now().Before(r.until)
-}
-
-func (c *cache) put(key [sha256.Size]byte, version string, life time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.good == nil || len(c.good) >= maxCache {
-		c.good = map[[sha256.Size]byte]remembered{} // seldom, and costs each user one attempt
-	}
-	c.good[key] = remembered{version, time.Now().Add(life)}
-}
-
-// slots bound how many verify at once, and how many wait for that.
-type slots struct {
-	busy     chan struct{}
-	waiting  *atomic.Int64
-	most     int64
-	patience time.Duration
-}
-
-func newSlots(concurrent, waiting int, patience time.Duration) slots {
-	return slots{make(chan struct{}, concurrent), new(atomic.Int64), int64(waiting), patience}
-}
-
-func (s slots) acquire(ctx context.Context) error {
-	select {
-	case s.busy <- struct{}{}:
-		return nil
-	default:
-	}
-	defer s.waiting.Add(-1)
-	if s.waiting.Add(1) > s.most {
-		return ErrBusy
-	}
-	timer := time.NewTimer(s.patience)
-	defer timer.Stop()
-	select {
-	case s.busy <- struct{}{}:
-		return nil
-	case <-timer.C:
-		return ErrBusy
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (s slots) release() { <-s.busy }

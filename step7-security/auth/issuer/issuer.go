@@ -1,0 +1,97 @@
+// Package issuer knows the tokens of others: of CI systems, of Kubernetes, of token
+// servers that decide themselves who may do what. issuer.go tells who has a token,
+// config.go reads who is believed, rules.go makes names and groups of claims, keys.go
+// keeps the issuers' keys.
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"shibafu.dev/step7-security/auth"
+	"shibafu.dev/step7-security/auth/jwt"
+)
+
+// leeway is how far another's clock may be off.
+const leeway = time.Minute
+
+// Set are the issuers that are believed. It is an auth.Issuers.
+type Set struct {
+	all      map[string]*known // by what their tokens call them
+	accounts Groups
+}
+
+// Groups knows the groups of names; auth.Accounts does.
+type Groups interface{ GroupsOf(name string) []string }
+
+type known struct {
+	config Issuer
+	keys   *keyring
+}
+
+// New believes the tokens of issuers. Groups that name such identities add to what the
+// rules give; accounts may be nil.
+func New(issuers []Issuer, fetcher Fetcher, accounts Groups) *Set {
+	s := &Set{map[string]*known{}, accounts}
+	for _, c := range issuers {
+		s.all[c.Issuer] = &known{c, newKeyring(c, fetcher)}
+	}
+	return s
+}
+
+// Identify tells who has a token. Its errors are auth.ErrCredentials,
+// auth.ErrUnavailable where the keys to tell cannot be had, and that of ctx.
+func (s *Set) Identify(ctx context.Context, token string) (auth.Caller, error) {
+	name, err := jwt.Issuer(token)
+	if err != nil {
+		return auth.Caller{}, fmt.Errorf("%w: %w", auth.ErrCredentials, err)
+	}
+	k, ok := s.all[name]
+	if !ok {
+		return auth.Caller{}, fmt.Errorf("%w: of an issuer that is not known", auth.ErrCredentials)
+	}
+	claims, err := k.keys.verify(ctx, token, jwt.Want{
+		Type: "JWT", Issuer: k.config.Issuer, Audience: k.config.Audience, Now: time.Now(), Leeway: leeway,
+	})
+	if errors.Is(err, auth.ErrUnavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return auth.Caller{}, err // not the token's fault
+	}
+	if err != nil {
+		return auth.Caller{}, fmt.Errorf("%w: %w", auth.ErrCredentials, err)
+	}
+	return s.caller(k.config, claims)
+}
+
+func (s *Set) caller(c Issuer, claims jwt.Claims) (auth.Caller, error) {
+	texts := flatten(claims.All)
+	name, groups, ok := c.match(texts)
+	if !ok {
+		return auth.Caller{}, fmt.Errorf("%w: no rule of %s fits", auth.ErrCredentials, c.ID)
+	}
+	id := auth.Identity{Name: auth.OIDCPrefix + c.ID + ":" + name, Kind: auth.OIDC, Groups: groups, Expires: claims.Expires}
+	if s.accounts != nil {
+		id.Groups = append(id.Groups, s.accounts.GroupsOf(id.Name)...)
+	}
+	slices.Sort(id.Groups)
+	id.Groups = slices.Compact(id.Groups)
+	for _, path := range c.Keep {
+		if values, there := texts[path]; there {
+			if id.Claims == nil {
+				id.Claims = map[string][]string{}
+			}
+			id.Claims[path] = values
+		}
+	}
+	if !c.Grants {
+		return auth.Caller{Identity: id}, nil
+	}
+	var access auth.Access
+	if raw, there := claims.All["access"]; there && json.Unmarshal(raw, &access) != nil {
+		return auth.Caller{}, fmt.Errorf("%w: strange access", auth.ErrCredentials)
+	}
+	return auth.Caller{Identity: id, Grant: &auth.Grant{Access: access, Final: true}}, nil
+}
