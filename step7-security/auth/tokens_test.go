@@ -109,6 +109,16 @@ func TestIssueGrantsWhatIsAllowed(t *testing.T) {
 	}
 }
 
+func TestIssueBoundsTokens(t *testing.T) {
+	w := newWorld(t)
+	a := w.open()
+	tokens := w.tokens(a)
+	id := auth.Identity{Name: "oidc$x", Kind: auth.OIDC, Claims: map[string][]string{"long": {strings.Repeat("x", 16<<10)}}}
+	if _, err := tokens.Issue(t.Context(), id, auth.Request{}); !errors.Is(err, auth.ErrRequest) {
+		t.Errorf("a token that could not be read: %v", err)
+	}
+}
+
 // Others read the token as one of distribution's.
 func TestTokenIsDistributions(t *testing.T) {
 	w := newWorld(t)
@@ -353,7 +363,14 @@ func TestGate(t *testing.T) {
 	theirs := encode(`{}`) + "." + encode(`{"iss":"them"}`)
 
 	form := auth.Request{GrantType: "password", Username: "oidc", Password: "x.good", Scopes: request(t, "repository:team/a:pull").Scopes, Offline: true, RefreshToken: "x"}
-	r, err := gate.Token(t.Context(), form)
+	answer := func(r auth.Request) (auth.Response, error) {
+		id, err := gate.Form(t.Context(), r)
+		if err != nil {
+			return auth.Response{}, err
+		}
+		return tokens.Issue(t.Context(), id, r)
+	}
+	r, err := answer(form)
 	if err != nil || r.Scope != "repository:team/a:pull" || r.RefreshToken != "" {
 		t.Fatalf("a token for another's: %+v, %v", r, err)
 	}
@@ -361,11 +378,11 @@ func TestGate(t *testing.T) {
 	if err != nil || c.Identity.Name != "oidc$x" || !slices.Equal(c.Identity.Groups, []string{"g"}) || c.Identity.Claims["ref"][0] != "main" {
 		t.Errorf("Bearer = %+v, %v", c, err)
 	}
-	r, err = gate.Token(t.Context(), auth.Request{GrantType: "password", Username: "alice", Password: horse, Offline: true})
+	r, err = answer(auth.Request{GrantType: "password", Username: "alice", Password: horse, Offline: true})
 	if err != nil || r.RefreshToken == "" {
 		t.Fatalf("a token for a password: %+v, %v", r, err)
 	}
-	again, err := gate.Token(t.Context(), auth.Request{GrantType: "refresh_token", RefreshToken: r.RefreshToken})
+	again, err := answer(auth.Request{GrantType: "refresh_token", RefreshToken: r.RefreshToken})
 	if err != nil || again.RefreshToken != r.RefreshToken {
 		t.Errorf("a token for a refresh token: %+v, %v", again, err)
 	}
@@ -375,7 +392,7 @@ func TestGate(t *testing.T) {
 		"another's bad token":               func() error { _, err := gate.Bearer(t.Context(), theirs+".bad"); return err },
 		"no token":                          func() error { _, err := gate.Bearer(t.Context(), "x"); return err },
 		"refresh by a password": func() error {
-			_, err := gate.Token(t.Context(), auth.Request{GrantType: "refresh_token", RefreshToken: horse})
+			_, err := answer(auth.Request{GrantType: "refresh_token", RefreshToken: horse})
 			return err
 		},
 		"a token that decides, for another": func() error {

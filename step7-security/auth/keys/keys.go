@@ -5,11 +5,13 @@ package keys
 
 import (
 	"cmp"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -139,6 +141,22 @@ func (s *Store) Poll() error {
 	}
 	s.all = s.retire(all)
 	return nil
+}
+
+// Watch polls until ctx ends, each interval. What is wrong goes to the log.
+func (s *Store) Watch(ctx context.Context, interval time.Duration, log *slog.Logger) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := s.Poll(); err != nil {
+			log.Error("signing keys could not be read; those known before go on to count", "cause", err)
+		}
+	}
 }
 
 // Rotate makes a new key, which signs from now on. The others verify as before.
