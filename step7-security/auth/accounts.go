@@ -1,18 +1,14 @@
 package auth
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -95,26 +91,6 @@ type account struct {
 	version  string
 }
 
-// source is a file as it was seen last.
-type source struct {
-	path     string
-	raw      []byte
-	seen     stamp
-	required bool
-}
-
-// stamp tells whether a file may have changed. One that was changed just before it was
-// read may change again without a new time.
-type stamp struct {
-	size    int64
-	changed time.Time
-	info    os.FileInfo
-	settled bool
-}
-
-// coarse is how far apart two changes may be and still have the same time.
-const coarse = 2 * time.Second
-
 // Open reads the files. Its errors are ErrDirectory, password.ErrHtpasswd and those of the
 // disk.
 func Open(opts Options) (*Accounts, error) {
@@ -178,7 +154,7 @@ func (a *Accounts) Poll() error {
 	if changed || first {
 		s, err := a.snapshot(files)
 		if err != nil {
-			a.remember(files)
+			a.files = files // bad ones are not parsed again
 			return a.bad(err)
 		}
 		a.now.Store(s)
@@ -187,12 +163,9 @@ func (a *Accounts) Poll() error {
 			a.opts.Log.Info("users were read again", "users", len(s.users), "robots", len(s.robots))
 		}
 	}
-	a.remember(files)
+	a.files = files
 	return a.fault
 }
-
-// remember keeps what was seen of the files, so that bad ones are not parsed again.
-func (a *Accounts) remember(files [2]source) { a.files = files }
 
 func (a *Accounts) bad(err error) error {
 	if a.fault == nil || a.fault.Error() != err.Error() {
@@ -200,35 +173,6 @@ func (a *Accounts) bad(err error) error {
 	}
 	a.fault = err
 	return err
-}
-
-// read tells whether the file's bytes are others than before.
-func (f *source) read() (changed bool, err error) {
-	if f.path == "" {
-		return false, nil
-	}
-	info, err := os.Stat(f.path)
-	if errors.Is(err, fs.ErrNotExist) && !f.required && f.raw == nil {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if f.seen.same(info) {
-		return false, nil
-	}
-	raw, err := readFile(f.path)
-	if err != nil {
-		return false, err
-	}
-	changed = f.raw == nil || !bytes.Equal(raw, f.raw)
-	f.raw = append(make([]byte, 0, len(raw)+1), raw...) // never nil
-	f.seen = stamp{info.Size(), info.ModTime(), info, time.Since(info.ModTime()) > coarse}
-	return changed, nil
-}
-
-func (s stamp) same(info os.FileInfo) bool {
-	return s.settled && s.size == info.Size() && s.changed.Equal(info.ModTime()) && os.SameFile(s.info, info)
 }
 
 func (a *Accounts) snapshot(files [2]source) (*snapshot, error) {

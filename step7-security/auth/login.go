@@ -67,20 +67,11 @@ func (g *Gate) foreign(ctx context.Context, token string) (Caller, error) {
 	return caller, nil
 }
 
-// Token answers a request for a token that is a form: it says itself who asks. Its errors
-// are those of Basic and of Tokens.Issue.
-func (g *Gate) Token(ctx context.Context, r Request) (Response, error) {
+// Form tells who asks for a token by a form. Its errors are those of Basic.
+func (g *Gate) Form(ctx context.Context, r Request) (Identity, error) {
 	if r.GrantType == grantRefresh {
-		id, err := g.Tokens.Refresh(r.RefreshToken)
-		if err != nil {
-			return Response{}, err
-		}
-		return g.Tokens.Issue(ctx, id, r)
+		return g.Tokens.Refresh(r.RefreshToken)
 	}
-	r.RefreshToken = "" // nobody has looked at it
 	caller, err := g.Basic(ctx, r.Username, r.Password)
-	if err != nil {
-		return Response{}, err
-	}
-	return g.Tokens.Issue(ctx, caller.Identity, r)
+	return caller.Identity, err
 }

@@ -112,8 +112,8 @@ type own struct {
 
 // Issue makes a token for what id asked for and may have. What it may not have is left
 // out without a word, as clients expect. A refresh token is made for users and robots, if
-// asked for; with RefreshToken set, that one is handed back. Its errors are ErrRequest and
-// those of the keys.
+// asked for; who has shown one gets it back. Its errors are ErrRequest and those of the
+// keys.
 func (t *Tokens) Issue(ctx context.Context, id Identity, r Request) (Response, error) {
 	if r.Service != "" && r.Service != t.opts.Service {
 		return Response{}, fmt.Errorf("%w: it is for another service", ErrRequest)
@@ -128,8 +128,13 @@ func (t *Tokens) Issue(ctx context.Context, id Identity, r Request) (Response, e
 	if err != nil {
 		return Response{}, err
 	}
-	answer := Response{Token: token, AccessToken: token, TokenType: "Bearer", ExpiresIn: int(life.Seconds()), IssuedAt: now, Scope: access.text(), RefreshToken: r.RefreshToken}
-	if r.Offline && answer.RefreshToken == "" && id.version != "" {
+	answer := Response{Token: token, AccessToken: token, TokenType: "Bearer", ExpiresIn: int(life.Seconds()), IssuedAt: now, Scope: access.text()}
+	switch {
+	case len(token) > jwt.MaxLen:
+		return Response{}, fmt.Errorf("%w: for more than a token holds", ErrRequest)
+	case r.GrantType == grantRefresh:
+		answer.RefreshToken = r.RefreshToken
+	case r.Offline && id.version != "":
 		answer.RefreshToken, err = t.sign(refreshType, id, nil, now, t.opts.Refresh)
 	}
 	return answer, err

@@ -2,15 +2,11 @@ package authhttp
 
 import (
 	"encoding/base64"
-	"errors"
 	"net/http"
 	"strings"
 
 	"shibafu.dev/step7-security/auth"
 )
-
-// errNone is a request without credentials where some are needed.
-var errNone = errors.New("no credentials")
 
 // Caller tells who makes a request: by a header for Basic or Bearer, else by a client
 // certificate, else nobody. Its errors are those of auth.Gate; a header that cannot be

@@ -20,8 +20,16 @@ import (
 	"shibafu.dev/step7-security/auth"
 )
 
-// ErrOptions are options that cannot be.
-var ErrOptions = errors.New("bad options of authentication")
+// What the errors of this package are.
+var (
+	// ErrOptions are options that cannot be.
+	ErrOptions = errors.New("bad options of authentication")
+	// ErrNone is a request without credentials where some are needed: how most clients
+	// begin.
+	ErrNone = errors.New("no credentials")
+	// ErrGrant is a token that is not good for what its owner may do.
+	ErrGrant = errors.New("the token is not good for this")
+)
 
 // TokenPath is where tokens are to be had, below the public URL.
 const TokenPath = "/token"
@@ -34,8 +42,8 @@ type Options struct {
 	// Origin is the scheme and the host that a client asked, for registries behind a
 	// proxy; nil stands for the connection's and the Host header's.
 	Origin func(r *http.Request) (scheme, host string)
-	// Seen is told of each request whose caller is known, and of those whose credentials
-	// are refused (err); nil if nobody is.
+	// Seen is told who made a request, and why it was not let in: err is nil, ErrNone,
+	// ErrGrant, ocierr.Denied, or an error of auth.Gate. May be nil.
 	Seen func(r *http.Request, caller auth.Caller, err error)
 	// Log is told why a token could not be made, if that was not the client's fault.
 	Log *slog.Logger
@@ -59,6 +67,9 @@ func New(gate *auth.Gate, decider auth.Decider, opts Options) (*Guard, error) {
 	}
 	if service := gate.Tokens.Service(); service == "" || strings.ContainsFunc(service, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '"' || r == '\\' }) {
 		return nil, fmt.Errorf("%w: the service must be a word", ErrOptions)
+	}
+	if opts.Seen == nil {
+		opts.Seen = func(*http.Request, auth.Caller, error) {}
 	}
 	if opts.Origin == nil {
 		opts.Origin = origin
@@ -88,12 +99,10 @@ func (g *Guard) Middleware(e *endpoint.Endpoint, next api.Handler) api.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		name := api.PathOf(r).Name
 		caller, err := g.Caller(r)
-		if g.opts.Seen != nil {
-			g.opts.Seen(r, caller, err)
-		}
 		if err == nil {
 			err = g.check(r.Context(), caller, name, e.Action)
 		}
+		g.opts.Seen(r, caller, err)
 		if err != nil {
 			return g.refuse(w, r, needs(r, e, name), err)
 		}
@@ -101,26 +110,23 @@ func (g *Guard) Middleware(e *endpoint.Endpoint, next api.Handler) api.Handler {
 	}
 }
 
-// errScope is a token that is not good for what its owner may do.
-var errScope = errors.New("the token is not good for this")
-
-// check says whether a caller may do something. Its errors are auth.ErrCredentials for who
-// has shown none, errScope, and ocierr.Denied.
+// check says whether a caller may do something. Its errors are ErrNone, ErrGrant and
+// ocierr.Denied.
 func (g *Guard) check(ctx context.Context, c auth.Caller, name ref.Name, action endpoint.Action) error {
 	anonymous := c.Identity.Kind == auth.Anonymous
 	switch {
 	case action == endpoint.Ping && (!anonymous || c.Grant != nil):
 		return nil // whoever has been asked who they are, and has said so
 	case action == endpoint.Ping:
-		return errNone
+		return ErrNone
 	case c.May(ctx, g.decider, name, action):
 		return nil
 	case c.Grant != nil && c.Could(ctx, g.decider, name, action):
-		return errScope
+		return ErrGrant
 	case anonymous && c.Grant != nil:
-		return errScope
+		return ErrGrant
 	case anonymous:
-		return errNone
+		return ErrNone
 	}
 	return ocierr.Denied
 }
@@ -129,8 +135,8 @@ func (g *Guard) check(ctx context.Context, c auth.Caller, name ref.Name, action 
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, needs []auth.Scope, reason error) error {
 	problem := ""
 	switch {
-	case errors.Is(reason, errNone):
-	case errors.Is(reason, errScope):
+	case errors.Is(reason, ErrNone):
+	case errors.Is(reason, ErrGrant):
 		problem = "insufficient_scope"
 	case errors.Is(reason, auth.ErrCredentials):
 		if isBearer(r) { // only of a token that was shown: clients throw theirs away

@@ -207,11 +207,23 @@ func TestCertificate(t *testing.T) {
 
 func TestSeen(t *testing.T) {
 	s := newServer(t, authhttp.Options{}, auth.Options{})
-	s.raw("GET /v2/ HTTP/1.1")
-	s.raw("GET /v2/ HTTP/1.1\nAuthorization: " + basic("alice", horse))
-	s.raw("GET /v2/ HTTP/1.1\nAuthorization: " + basic("alice", "x"))
-	if got, want := strings.Join(s.seen, ", "), "anonymous  <nil>, user alice <nil>,   wrong credentials"; got != want {
-		t.Errorf("seen %q, want %q", got, want)
+	tests := []struct{ name, request, want string }{
+		{"nobody", "GET /v2/ HTTP/1.1", "anonymous  no credentials"},
+		{"user", "GET /v2/ HTTP/1.1\nAuthorization: " + basic("alice", horse), "user alice <nil>"},
+		{"wrong password", "GET /v2/ HTTP/1.1\nAuthorization: " + basic("alice", "x"), "  wrong credentials"},
+		{"denied", "GET /v2/other/tags/list HTTP/1.1\nAuthorization: " + basic("alice", horse), "user alice DENIED: requested access to the resource is denied"},
+		{"token for less", "GET /v2/team/a/tags/list HTTP/1.1\nAuthorization: Bearer " + s.token("alice", ""), "user alice the token is not good for this"},
+		{"login", "GET /token HTTP/1.1\nAuthorization: " + basic("alice", horse), "user alice <nil>"},
+		{"login with a wrong password", "GET /token HTTP/1.1\nAuthorization: " + basic("alice", "x"), "  wrong credentials"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s.seen = nil
+			s.raw(tt.request)
+			if got := strings.Join(s.seen, ", "); got != tt.want {
+				t.Errorf("seen %q, want %q", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -25,7 +25,12 @@ const maxForm = 64 << 10
 // forms: clients read the one or the other.
 func (g *Guard) Tokens() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer, err := g.token(w, r)
+		request, id, err := g.asks(w, r)
+		g.opts.Seen(r, auth.Caller{Identity: id}, err)
+		var answer auth.Response
+		if err == nil {
+			answer, err = g.gate.Tokens.Issue(r.Context(), id, request)
+		}
 		if err != nil {
 			g.writeError(w, r, err)
 			return
@@ -36,7 +41,8 @@ func (g *Guard) Tokens() http.Handler {
 
 var errMethod = errors.New("neither GET nor POST")
 
-func (g *Guard) token(w http.ResponseWriter, r *http.Request) (auth.Response, error) {
+// asks tells what is asked for, and by whom.
+func (g *Guard) asks(w http.ResponseWriter, r *http.Request) (auth.Request, auth.Identity, error) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		return g.byQuery(r)
@@ -44,46 +50,44 @@ func (g *Guard) token(w http.ResponseWriter, r *http.Request) (auth.Response, er
 		return g.byForm(w, r)
 	}
 	w.Header().Set("Allow", "GET, HEAD, POST")
-	return auth.Response{}, errMethod
+	return auth.Request{}, auth.Identity{}, errMethod
 }
 
-func (g *Guard) byQuery(r *http.Request) (auth.Response, error) {
+func (g *Guard) byQuery(r *http.Request) (auth.Request, auth.Identity, error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return auth.Response{}, auth.ErrRequest
+		return auth.Request{}, auth.Identity{}, auth.ErrRequest
 	}
 	request, err := auth.ParseQuery(query)
 	if err != nil {
-		return auth.Response{}, err
+		return auth.Request{}, auth.Identity{}, err
 	}
 	if isBearer(r) { // a token is not made of a token
-		return auth.Response{}, auth.ErrCredentials
+		return auth.Request{}, auth.Identity{}, auth.ErrCredentials
 	}
 	caller, err := g.Caller(r)
-	if err != nil {
-		return auth.Response{}, err
-	}
-	return g.gate.Tokens.Issue(r.Context(), caller.Identity, request)
+	return request, caller.Identity, err
 }
 
-func (g *Guard) byForm(w http.ResponseWriter, r *http.Request) (auth.Response, error) {
+func (g *Guard) byForm(w http.ResponseWriter, r *http.Request) (auth.Request, auth.Identity, error) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return auth.Response{}, auth.ErrRequest
+		return auth.Request{}, auth.Identity{}, auth.ErrRequest
 	}
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxForm))
 	if err != nil {
-		return auth.Response{}, auth.ErrRequest
+		return auth.Request{}, auth.Identity{}, auth.ErrRequest
 	}
 	form, err := url.ParseQuery(string(raw))
 	if err != nil {
-		return auth.Response{}, auth.ErrRequest
+		return auth.Request{}, auth.Identity{}, auth.ErrRequest
 	}
 	request, err := auth.ParseForm(form)
 	if err != nil {
-		return auth.Response{}, err
+		return auth.Request{}, auth.Identity{}, err
 	}
-	return g.gate.Token(r.Context(), request)
+	id, err := g.gate.Form(r.Context(), request)
+	return request, id, err
 }
 
 // failure is an error in the registry's form and in OAuth's.

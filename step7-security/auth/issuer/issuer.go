@@ -66,6 +66,16 @@ func (s *Set) Identify(ctx context.Context, token string) (auth.Caller, error) {
 	return s.caller(k.config, claims)
 }
 
+// maxKept is how long a claim may be that is kept, in bytes: it goes into tokens.
+const maxKept = 512
+
+func size(texts []string) (n int) {
+	for _, t := range texts {
+		n += len(t)
+	}
+	return n
+}
+
 func (s *Set) caller(c Issuer, claims jwt.Claims) (auth.Caller, error) {
 	texts := flatten(claims.All)
 	name, groups, ok := c.match(texts)
@@ -80,6 +90,9 @@ func (s *Set) caller(c Issuer, claims jwt.Claims) (auth.Caller, error) {
 	id.Groups = slices.Compact(id.Groups)
 	for _, path := range c.Keep {
 		if values, there := texts[path]; there {
+			if size(values) > maxKept { // left out, a rule against it would not see it
+				return auth.Caller{}, fmt.Errorf("%w: the claim %s is too long to keep", auth.ErrCredentials, path)
+			}
 			if id.Claims == nil {
 				id.Claims = map[string][]string{}
 			}

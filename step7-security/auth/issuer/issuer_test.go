@@ -109,6 +109,7 @@ func TestIdentify(t *testing.T) {
 		{"the name has a space", github + `,"owner":"acme","ref":"refs/heads/main","repository":"a b"`, ""},
 		{"nested claim", `"iss":"https://cluster.test","aud":["x","reg"],"sub":"system:serviceaccount:prod-1:build","kubernetes.io":{"namespace":"prod-1"}`, "oidc$k8s:system:serviceaccount:prod-1:build"},
 		{"nested claim of two kinds", `"iss":"https://cluster.test","aud":"reg","sub":"s","kubernetes.io":{"namespace":"prod-1"},"kubernetes":{"io.namespace":"prod-1"}`, ""},
+		{"a long claim to keep", github + `,"owner":"acme","ref":"` + strings.Repeat("x", 513) + `"`, ""},
 		{"another audience", strings.Replace(github, "reg", "other", 1) + `,"owner":"acme","ref":"x"`, ""},
 		{"unknown issuer", `"iss":"https://evil.test","aud":"reg","sub":"s","owner":"acme"`, ""},
 	}

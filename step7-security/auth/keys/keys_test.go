@@ -1,7 +1,9 @@
 package keys_test
 
 import (
+	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -77,6 +79,23 @@ func poll(t *testing.T, s *keys.Store, want int, reason string) {
 	if err := s.Poll(); err != nil || s.Set().Len() != want {
 		t.Fatalf("%d keys, %v; want %d: %s", s.Set().Len(), err, want, reason)
 	}
+}
+
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir())
+		first := s.Signer().Key().ID()
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { s.Watch(ctx, time.Minute, slog.New(slog.DiscardHandler)); close(done) }()
+		time.Sleep(10*time.Hour + time.Minute)
+		synctest.Wait()
+		if s.Signer().Key().ID() == first {
+			t.Error("the old key signs")
+		}
+		cancel()
+		<-done
+	})
 }
 
 func TestAnotherProcessRotates(t *testing.T) {
