@@ -111,7 +111,10 @@ func Open(opts Options) (*Accounts, error) {
 	if err := a.Poll(); err != nil {
 		return nil, err
 	}
-	return a, a.uses.load(opts.UseFile)
+	if err := a.uses.load(opts.UseFile); err != nil { // worth a line in the log, and no more
+		opts.Log.Error("the last uses of robots are not known", "cause", err)
+	}
+	return a, nil
 }
 
 // Watch polls until ctx ends, each interval (0 stands for DefaultInterval), and keeps the

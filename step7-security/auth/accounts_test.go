@@ -166,6 +166,25 @@ func TestRobots(t *testing.T) {
 	})
 }
 
+// What is known of last uses never keeps a registry from starting.
+func TestBadLastUses(t *testing.T) {
+	w := newWorld(t)
+	w.opts.UseFile = filepath.Join(t.TempDir(), "uses.json")
+	w.write(w.opts.UseFile, `{"ci": "2026-01-01T00:00:00Z", "cj": 1}`)
+	secret := w.addRobot("ci", time.Time{})
+	a := w.open()
+	if !a.LastUse("ci").IsZero() {
+		t.Error("a part of it is believed")
+	}
+	w.login(a, "robot$ci", secret)
+	if err := a.SaveUses(); err != nil {
+		t.Fatal(err)
+	}
+	if w.open().LastUse("ci").IsZero() {
+		t.Error("it is not mended")
+	}
+}
+
 func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

@@ -153,13 +153,13 @@ func CertificateName(c *x509.Certificate) string {
 const maxName, maxMember = 128, 512
 
 // CheckName says whether a user, a robot or a group can have this name: letters, digits
-// and . _ @ -, a letter or digit first. Its errors are ErrName.
+// and . _ @ + -, a letter or digit first. Its errors are ErrName.
 func CheckName(name string) error {
-	if name == "" || len(name) > maxName || strings.IndexByte("._@-", name[0]) >= 0 {
+	if name == "" || len(name) > maxName || strings.IndexByte("._@+-", name[0]) >= 0 {
 		return ErrName
 	}
 	for i := range len(name) {
-		if c := name[i]; !isAlnum(c) && strings.IndexByte("._@-", c) < 0 {
+		if c := name[i]; !isAlnum(c) && strings.IndexByte("._@+-", c) < 0 {
 			return ErrName
 		}
 	}

@@ -35,7 +35,8 @@ func (u *uses) load(path string) error {
 		return err
 	}
 	if err := strictjson.Decode(raw, &u.last); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrDirectory, path, err)
+		u.last = map[string]time.Time{} // nothing of it, rather than a part
+		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
 }

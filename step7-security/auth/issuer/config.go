@@ -36,7 +36,8 @@ type Issuer struct {
 	// Issuer and Audience are the iss and aud that tokens must have.
 	Issuer   string `json:"issuer"`
 	Audience string `json:"audience"`
-	// KeysURL and KeysFile are where its JWK set is, one of them.
+	// KeysURL and KeysFile are where its keys are, one of them: a JWK set, or certificates
+	// or public keys as PEM.
 	KeysURL  string `json:"keys_url,omitempty"`
 	KeysFile string `json:"keys_file,omitempty"`
 	// Grants is set where the issuer decides who may do what, by the access claim of its

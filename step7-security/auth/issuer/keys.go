@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -112,13 +113,21 @@ func (k *keyring) refresh(ctx context.Context, needed bool) error {
 	return nil
 }
 
+// parseKeys reads a JWK set, or a PEM file.
+func parseKeys(raw []byte) (jwt.Set, error) {
+	if bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("{")) {
+		return jwt.ParseSet(raw)
+	}
+	return jwt.ParsePEM(raw)
+}
+
 func (k *keyring) fetch(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	raw, err := k.load(ctx)
 	var set jwt.Set
 	if err == nil {
-		set, err = jwt.ParseSet(raw)
+		set, err = parseKeys(raw)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

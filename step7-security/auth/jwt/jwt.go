@@ -2,7 +2,7 @@
 // and ES256, and verifies RS256 too. A token is believed for nothing but a signature by a
 // key that is known already: keys and addresses in its header are not looked at, and the
 // algorithm is the key's, not the token's to choose. jwt.go is the form, key.go the keys,
-// set.go what a token is verified against, claims.go what it says.
+// set.go and pem.go what a token is verified against, claims.go what it says.
 //
 // Source: RFC 7515, 7517, 7518, 7519, 8037 and 8725.
 package jwt
