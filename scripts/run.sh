@@ -236,6 +236,9 @@ run_terminal() {
 	ended "$pid"
 	exec 6>&-
 	same "exit code" "$code" 5
+	ends 125 run -it "$image" sh
+	grep 'standard input is none' said
+	same "a terminal that nobody types at" "$(run -t "$image" tty)" $'/dev/pts/0\r'
 }
 
 run_read_only() {
