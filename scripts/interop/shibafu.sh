@@ -129,14 +129,18 @@ shibafu_pulls() {
 	oras copy --from-oci-layout --to-plain-http layout-python:v1 "$registry/by/oras:v1"
 	regctl image copy ocidir://layout-python:v1 "$registry/by/regctl:v1"
 	mkdir -p by-buildah
-	printf '%s\n' "FROM $image:v1" 'RUN python app.py >/built && rm /tmp/written' 'USER 0' >by-buildah/Dockerfile
+	printf '%s\n' "FROM $image:v1" 'RUN python app.py >/built && rm /app.py /tmp/written && ln /built /app.py' \
+		'RUN rm -r /var && mkdir /var && touch /var/new' 'CMD ["cat", "/app.py"]' >by-buildah/Dockerfile
 	build_ah bud -q --isolation chroot --tls-verify=false -t by-buildah by-buildah
 	build_ah push --tls-verify=false by-buildah "docker://$registry/by/buildah:v1"
-	for client in docker podman skopeo crane oras regctl buildah; do
+	for client in docker podman skopeo crane oras regctl; do
 		both "$(served "by/$client" v1)" pull --quiet "$registry/by/$client:v1"
 		both "$(cat said)" run --pull never "$registry/by/$client:v1"
 	done
-	both "arguments:" run "$registry/by/buildah:v1" sed -n 2p /built
+	# What upper layers take away and replace.
+	both "$(sed 's/^arguments.*/arguments:/' said)" run --quiet "$registry/by/buildah:v1"
+	both 2 run --quiet "$registry/by/buildah:v1" stat -c %h /built
+	both new run --quiet "$registry/by/buildah:v1" ls /var
 	docker rmi "$image:v1" "$registry/by/docker:v1"
 	pod rmi "$image:v1"
 }

@@ -114,6 +114,7 @@ func TestSpecs(t *testing.T) {
 		{"a volume in /sys", here("/sys")},
 		{"NUL in a volume", here("/x\x00")},
 		{"ports of the machine's network", container.Spec{HostNetwork: true, Ports: []container.Port{{}}}},
+		{"a terminal that a pipe types at", container.Spec{Interactive: true, Terminal: true}},
 	} {
 		if r := w.run(image(t), tt.spec, "/probe", "exit", "0"); r.code != container.CodeFailed || !errors.Is(r.err, container.ErrSpec) {
 			t.Errorf("%s: code %d, %v", tt.name, r.code, r.err)

@@ -38,19 +38,23 @@ func (s *Store) Prune(ctx context.Context, images []Image, dry bool) (done Prune
 		return Pruned{}, err
 	}
 	for _, e := range all {
-		if used[e.Name()] {
+		path := filepath.Join(s.layers(), e.Name())
+		switch {
+		case used[e.Name()]:
 			continue
-		}
-		folder := filepath.Join(s.layers(), e.Name())
-		bytes := diskUsage(folder)
-		if !dry {
-			if err := s.remove(ctx, folder); err != nil {
-				return done, err
+		case strings.HasSuffix(e.Name(), lockSuffix):
+			if !dry { // who unpacked has died, or it would hold the store's lock
+				err = os.Remove(path)
+			}
+		default:
+			done.Layers++
+			done.Bytes += diskUsage(path)
+			if !dry {
+				err = s.remove(ctx, path)
 			}
 		}
-		if !strings.HasSuffix(e.Name(), lockSuffix) {
-			done.Layers++
-			done.Bytes += bytes
+		if err != nil {
+			return done, err
 		}
 	}
 	return done, nil

@@ -169,6 +169,7 @@ func (c *container) prepare(i Image) (err error) {
 		},
 		Users: c.store.users(),
 	}
+	c.config.Columns, c.config.Rows = c.screen() // before a program asks for it
 	if c.config.Process, err = c.process(i); err != nil {
 		return err
 	}

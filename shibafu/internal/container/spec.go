@@ -14,6 +14,7 @@ import (
 
 	"shibafu.dev/shibafu/internal/container/cgroup"
 	"shibafu.dev/shibafu/internal/container/inside"
+	"shibafu.dev/shibafu/internal/terminal"
 	"shibafu.dev/step6-client/layer"
 )
 
@@ -39,6 +40,7 @@ type Spec struct {
 	User string
 	Dir  string
 	// Interactive passes the standard input on, Terminal gives the container a terminal.
+	// With both of them Stdin must be one.
 	Interactive, Terminal bool
 	Volumes               []inside.Volume
 	Ports                 []Port
@@ -82,6 +84,8 @@ func (s *Spec) check() error {
 		return wrong("%q cannot be a name: letters, digits and _.- can", s.Name)
 	case s.Hostname != "" && !hostnameGrammar.MatchString(s.Hostname):
 		return wrong("%q cannot be a hostname", s.Hostname)
+	case s.Interactive && s.Terminal && terminal.Of(s.Stdin) == nil: // its end could not be typed
+		return wrong("what is typed at a terminal comes from one, and standard input is none: leave -t out, or -i")
 	case s.HostNetwork && len(s.Ports) > 0:
 		return wrong("with the machine's own network there are no ports to publish: the container's are the machine's")
 	case s.Limits.Memory < 0 || s.Limits.CPUs < 0:

@@ -140,13 +140,18 @@ func (s *streams) resize() {
 	if s.terminal == nil {
 		return
 	}
-	for _, w := range []io.Writer{s.spec.Stdout, s.spec.Stderr} {
+	columns, rows := s.spec.screen()
+	_ = terminal.SetSize(s.terminal, columns, rows)
+}
+
+// screen is the size of our terminal; 0 if there is none.
+func (s *Spec) screen() (columns, rows int) {
+	for _, w := range []io.Writer{s.Stdout, s.Stderr} {
 		if f := terminal.Of(w); f != nil {
-			columns, rows := terminal.Size(f)
-			_ = terminal.SetSize(s.terminal, columns, rows)
-			return
+			return terminal.Size(f)
 		}
 	}
+	return 0, 0
 }
 
 // finish waits for what the container has written, but not for others who have its

@@ -50,6 +50,8 @@ type Config struct {
 	// Cgroups says which trees of control groups to show: see cgroup.Host.Trees.
 	Cgroups  []string
 	Terminal bool
+	// Columns and Rows are the size that the terminal has at first.
+	Columns, Rows int
 	// Mapping has the users that there are.
 	Users Users
 	// MostProcesses is a limit for where no control group has one; 0 is none.

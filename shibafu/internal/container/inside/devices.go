@@ -5,6 +5,7 @@ import (
 	"syscall"
 
 	"shibafu.dev/shibafu/internal/container/linux"
+	"shibafu.dev/shibafu/internal/terminal"
 )
 
 // device is one that every container has.
@@ -138,6 +139,9 @@ func (s *setup) openTerminal() error {
 		return err
 	}
 	s.terminal = s.keep(master)
+	if err := terminal.SetSize(master, s.Columns, s.Rows); err != nil {
+		return err
+	}
 	slave, err := linux.OpenTerminal(s.pts, name)
 	if err != nil {
 		return err
