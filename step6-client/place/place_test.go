@@ -2,6 +2,9 @@ package place
 
 import (
 	"errors"
+	"flag"
+	"io"
+	"reflect"
 	"testing"
 
 	"shibafu.dev/step1-spec-notes/digest"
@@ -60,9 +63,12 @@ func TestAccess(t *testing.T) {
 	}{
 		{"this machine", Access{}, "localhost:5000", "http://localhost:5000"},
 		{"another", Access{}, "example.com", "https://example.com"},
-		{"another, plain", Access{PlainHTTP: true}, "example.com", "http://example.com"},
+		{"another, plain", Access{Plain: Plain{All: true}}, "example.com", "http://example.com"},
 		{"this machine, with a certificate", Access{SkipVerify: true}, "localhost:5000", "https://localhost:5000"},
-		{"both", Access{PlainHTTP: true, CAFile: "x"}, "localhost:5000", ""},
+		{"this machine, not plain", Access{Plain: Plain{None: true}}, "localhost:5000", "https://localhost:5000"},
+		{"one is plain", Access{Plain: Plain{Hosts: []string{"localhost:5000"}}, SkipVerify: true}, "localhost:5000", "http://localhost:5000"},
+		{"another is", Access{Plain: Plain{Hosts: []string{"localhost:5000"}}, SkipVerify: true}, "localhost:5001", "https://localhost:5001"},
+		{"both", Access{Plain: Plain{All: true}, SkipVerify: true}, "localhost:5000", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := tt.access.Client(tt.host)
@@ -92,5 +98,31 @@ func TestDefaultStore(t *testing.T) {
 	t.Setenv("HOME", "")
 	if got, err := DefaultStore(); got != "" || err == nil {
 		t.Errorf("without a home: %q, %v", got, err)
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		want Plain
+		ok   bool
+	}{
+		{"unset", nil, Plain{}, true},
+		{"alone", []string{"-plain-http"}, Plain{All: true}, true},
+		{"off", []string{"--plain-http=false"}, Plain{None: true}, true},
+		{"hosts", []string{"--plain-http=localhost:5000", "--plain-http=a.example"}, Plain{Hosts: []string{"localhost:5000", "a.example"}}, true},
+		{"no host", []string{"--plain-http=http://x"}, Plain{}, false},
+		{"path", []string{"--plain-http=localhost:5000/x"}, Plain{}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var a Access
+			flags := flag.NewFlagSet("test", flag.ContinueOnError)
+			flags.SetOutput(io.Discard)
+			a.Flags(flags)
+			if err := flags.Parse(tt.args); (err == nil) != tt.ok || !reflect.DeepEqual(a.Plain, tt.want) {
+				t.Errorf("%+v, %v; want %+v", a.Plain, err, tt.want)
+			}
+		})
 	}
 }

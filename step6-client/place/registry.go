@@ -3,6 +3,9 @@ package place
 import (
 	"flag"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/ref"
@@ -15,9 +18,8 @@ import (
 
 // Access is how registries are reached. The zero value is usable.
 type Access struct {
-	// PlainHTTP speaks http. To registries on this machine it is so anyway, unless one
-	// of the next two is set.
-	PlainHTTP bool
+	// Plain says who is spoken to by http.
+	Plain Plain
 	// CAFile is a PEM file of certificates to trust besides the system's.
 	CAFile string
 	// SkipVerify takes any certificate.
@@ -31,9 +33,36 @@ type Access struct {
 	Progress func(d digest.Digest, done, size int64)
 }
 
+// Plain is who is spoken to by http: registries on this machine, unless it says
+// something else, or Access has something about certificates.
+type Plain struct {
+	All, None bool
+	// Hosts are those that are, whatever holds for others.
+	Hosts []string
+}
+
+// Set implements flag.Value: "true", "false" or a host.
+func (p *Plain) Set(text string) error {
+	if on, err := strconv.ParseBool(text); err == nil {
+		p.All, p.None = on, !on
+		return nil
+	}
+	if r, err := ref.ParseReference(text + "/x"); err != nil || r.Host != text {
+		return fmt.Errorf("%q is no host", text)
+	}
+	p.Hosts = append(p.Hosts, text)
+	return nil
+}
+
+// String implements flag.Value.
+func (p *Plain) String() string { return strings.Join(p.Hosts, ",") }
+
+// IsBoolFlag has the flag stand alone.
+func (*Plain) IsBoolFlag() bool { return true }
+
 // Flags defines the flags that set a.
 func (a *Access) Flags(flags *flag.FlagSet) {
-	flags.BoolVar(&a.PlainHTTP, "plain-http", false, "speak http to registries; to those on this machine it is so unless a certificate is spoken of")
+	flags.Var(&a.Plain, "plain-http", "speak http to registries, or with =`host` to that one, and may be given again; to those on this machine it is so unless a certificate is spoken of, or with =false")
 	flags.StringVar(&a.CAFile, "ca", "", "PEM `file` of certificates to trust besides the system's")
 	flags.BoolVar(&a.SkipVerify, "insecure-skip-verify", false, "take any certificate")
 	flags.Func("token-server", "`host` that gets the credentials too if a registry says that it gives out its tokens; may be given again", func(s string) error {
@@ -46,11 +75,13 @@ func (a *Access) Flags(flags *flag.FlagSet) {
 func (a Access) Client(host string) (*client.Client, error) {
 	opts := client.Options{Options: wire.Options{CAFile: a.CAFile, SkipVerify: a.SkipVerify, TokenServers: a.TokenServers}, Progress: a.Progress}
 	switch secured := a.CAFile != "" || a.SkipVerify; {
-	case a.PlainHTTP && secured:
-		return nil, fmt.Errorf("%w: --plain-http has no certificates to look at", ErrPlace)
-	case a.PlainHTTP:
+	case slices.Contains(a.Plain.Hosts, host):
 		opts.Scheme = "http"
-	case secured:
+	case a.Plain.All && secured:
+		return nil, fmt.Errorf("%w: --plain-http has no certificates to look at; --plain-http=HOST is for one registry", ErrPlace)
+	case a.Plain.All:
+		opts.Scheme = "http"
+	case secured, a.Plain.None:
 		opts.Scheme = "https" // on this machine too
 	}
 	opts.Credentials = a.Credentials
