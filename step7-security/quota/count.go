@@ -33,15 +33,7 @@ const page = 1000
 func (k *Keeper) Run(ctx context.Context, store Store, log *slog.Logger) {
 	quotas := k.quotas()
 	k.mu.Lock()
-	kept := map[string]bool{}
-	for i := range quotas {
-		kept[quotas[i].Key()] = true
-	}
-	for key := range k.ledgers {
-		if !kept[key] {
-			delete(k.ledgers, key)
-		}
-	}
+	k.keep(quotas)
 	k.mu.Unlock()
 	for i := range quotas {
 		if err := k.complete(ctx, store, &quotas[i]); err != nil && ctx.Err() == nil {

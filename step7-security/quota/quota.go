@@ -75,14 +75,31 @@ type account struct {
 }
 
 // accounts returns those that count the repository, in order. mu is held.
+//
+// A ledger whose quota is not in force is let go of here, where changes are charged: it
+// would not hear of this one, and be wrong when its quota comes back.
 func (k *Keeper) accounts(name ref.Name) (all []account) {
 	quotas := k.quotas()
+	k.keep(quotas)
 	for i := range quotas {
 		if q := &quotas[i]; q.Has(name) {
 			all = append(all, account{q, k.ledger(q)})
 		}
 	}
 	return all
+}
+
+// keep lets go of the ledgers of all other quotas. mu is held.
+func (k *Keeper) keep(quotas []policy.Quota) {
+	kept := map[string]bool{}
+	for i := range quotas {
+		kept[quotas[i].Key()] = true
+	}
+	for key := range k.ledgers {
+		if !kept[key] {
+			delete(k.ledgers, key)
+		}
+	}
 }
 
 // ledger returns that of the quota. mu is held.

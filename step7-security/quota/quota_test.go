@@ -245,6 +245,20 @@ func TestNewWhileCounting(t *testing.T) {
 	w.want("counted", nil, nil, 1000+int64(len(image("x"))+len(raw)), 2)
 }
 
+// What changes while a quota is not in force counts when it comes back.
+func TestQuotaThatComesBack(t *testing.T) {
+	const tags = `{"repositories": ["a"], "tags": 9}`
+	w := newWorld(t, tags)
+	w.want("push", w.push("a", image("x"), "v1", "v2"), nil, 1000+int64(len(image("x"))), 2)
+	w.setQuotas(`{"repositories": ["b"], "tags": 9}`)
+	w.want("deleted meanwhile", w.DeleteTag(t.Context(), ref.MustName("a"), tag("v1")), nil)
+	w.setQuotas(tags)
+	w.keeper.Run(t.Context(), w.store, quiet)
+	if u := w.keeper.Usage(); u[0].Tags != 1 || !u[0].Complete {
+		t.Errorf("%+v", u)
+	}
+}
+
 // Pushes, deletions, failures and counting all at once leave the account as a new
 // count finds it.
 func TestAtOnce(t *testing.T) {
