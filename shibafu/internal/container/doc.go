@@ -9,7 +9,7 @@
 //
 // Reading order: store.go (what lies where), image.go and layers.go (from an image to
 // folders), worker.go (unpacking as somebody else), spec.go (what is asked for),
-// run.go (a container's life from outside), streams.go, ports.go. Package inside has
+// run.go (a container's life from outside), start.go (its beginning), streams.go, ports.go. Package inside has
 // its life from inside, linux, userns, cgroup, seccomp, account and control what both
 // rest on.
 package container

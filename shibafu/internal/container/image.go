@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 
+	"shibafu.dev/shibafu/internal/image"
 	"shibafu.dev/step1-spec-notes/digest"
 	"shibafu.dev/step1-spec-notes/oci"
+	"shibafu.dev/step5-manifest/manifest"
 	"shibafu.dev/step6-client/layer"
 	"shibafu.dev/step6-client/layout"
 )
@@ -28,37 +30,28 @@ const most = 127
 
 // Load reads an image's manifest and config. ErrImage, layout.ErrUnknown.
 func Load(ctx context.Context, from *layout.Layout, d oci.Descriptor) (Image, error) {
-	var image Image
-	raw, err := from.Manifest(ctx, d)
+	i, err := image.Read(ctx, from, d)
+	if errors.Is(err, image.ErrNoImage) || errors.Is(err, manifest.ErrInvalid) {
+		return Image{}, fmt.Errorf("%w: %w", ErrImage, err)
+	}
 	if err != nil {
-		return image, err
+		return Image{}, err
 	}
-	var manifest oci.Manifest
-	if err := json.Unmarshal(raw, &manifest); err != nil {
-		return image, fmt.Errorf("%w: %w", ErrImage, err)
-	}
-	if !oci.IsImageConfig(manifest.Config.MediaType) {
-		return image, fmt.Errorf("%w: it is no container image, but has a config of type %q", ErrImage, manifest.Config.MediaType)
-	}
-	if image.Config, err = loadConfig(ctx, from, manifest.Config); err != nil {
-		return image, err
-	}
-	ids := image.Config.RootFS.DiffIDs
+	ids := i.Config.RootFS.DiffIDs
 	switch {
-	case len(ids) != len(manifest.Layers):
-		return image, fmt.Errorf("%w: its config has %d layers, its manifest %d", ErrImage, len(ids), len(manifest.Layers))
 	case len(ids) == 0:
-		return image, fmt.Errorf("%w: it has no layers", ErrImage)
+		return Image{}, fmt.Errorf("%w: it has no layers", ErrImage)
 	case len(ids) > most:
-		return image, fmt.Errorf("%w: it has %d layers, more than %d", ErrImage, len(ids), most)
+		return Image{}, fmt.Errorf("%w: it has %d layers, more than %d", ErrImage, len(ids), most)
 	}
-	for i, l := range manifest.Layers {
-		image.Layers = append(image.Layers, layer.Blob{
-			Descriptor: l, DiffID: ids[i],
+	loaded := Image{Config: i.Config}
+	for n, l := range i.Manifest.Layers {
+		loaded.Layers = append(loaded.Layers, layer.Blob{
+			Descriptor: l, DiffID: ids[n],
 			Open: func(ctx context.Context) (io.ReadCloser, error) { return from.OpenUnchecked(ctx, l) },
 		})
 	}
-	return image, nil
+	return loaded, nil
 }
 
 // LoadAll reads the images that d leads to and that are there: itself, or those of an
@@ -98,26 +91,6 @@ func loadAll(ctx context.Context, from *layout.Layout, d oci.Descriptor, depth i
 		all = append(all, found...)
 	}
 	return all, nil
-}
-
-func loadConfig(ctx context.Context, from *layout.Layout, d oci.Descriptor) (c oci.ImageConfig, err error) {
-	const largest = 8 << 20
-	if d.Size > largest {
-		return c, fmt.Errorf("%w: a config of %d bytes", ErrImage, d.Size)
-	}
-	f, err := from.OpenBlob(ctx, d)
-	if err != nil {
-		return c, err
-	}
-	defer f.Close()
-	raw, err := io.ReadAll(io.LimitReader(f, largest+1))
-	if err != nil {
-		return c, err
-	}
-	if err := json.Unmarshal(raw, &c); err != nil {
-		return c, fmt.Errorf("%w: its config: %w", ErrImage, err)
-	}
-	return c, nil
 }
 
 // chains returns what stands for each layer together with those below it.

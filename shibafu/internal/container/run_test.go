@@ -52,10 +52,10 @@ func TestWhatTheProcessIs(t *testing.T) {
 	w := newWorld(t)
 	i := image(t)
 	i.Config.Config.Env = []string{"A=image", "B=image"}
-	i.Config.Config.WorkingDir = "/work/here"
+	i.Config.Config.WorkingDir = "/srv/here"
 	w.says("A=image\nB=said\nC=said\nHOME=/root\nHOSTNAME=me\nPATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n",
 		i, container.Spec{Name: "me", Env: []string{"B=said", "C=said"}}, "/probe", "env")
-	w.says("/work/here\n", i, container.Spec{}, "/probe", "pwd")
+	w.says("/srv/here\n", i, container.Spec{}, "/probe", "pwd")
 	w.says("/tmp\n", i, container.Spec{Dir: "/tmp"}, "/probe", "pwd")
 	w.says("host.name\n", i, container.Spec{Hostname: "host.name"}, "/probe", "hostname")
 	w.says("me\n", i, container.Spec{Name: "me"}, "/probe", "hostname")

@@ -46,13 +46,13 @@ func Read(ctx context.Context, src transfer.Source, d oci.Descriptor) (Image, er
 		return i, fmt.Errorf("%w: manifest %s", manifest.ErrInvalid, d.Digest)
 	}
 	if config := i.Manifest.Config; !oci.IsImageConfig(config.MediaType) {
-		return i, fmt.Errorf("%w: the config of %s is of type %q", ErrNoImage, d.Digest, config.MediaType)
+		return i, fmt.Errorf("%w: %s: it is no container image, but has a config of type %q", ErrNoImage, d.Digest, config.MediaType)
 	}
 	if err := i.readConfig(ctx, src); err != nil {
 		return i, err
 	}
 	if got, want := len(i.Config.RootFS.DiffIDs), len(i.Manifest.Layers); got != want {
-		return i, fmt.Errorf("%w: %s has %d layers, and its config %d diff IDs", manifest.ErrInvalid, d.Digest, want, got)
+		return i, fmt.Errorf("%w: %s: its config has %d layers, its manifest %d", manifest.ErrInvalid, d.Digest, got, want)
 	}
 	return i, nil
 }
@@ -60,7 +60,7 @@ func Read(ctx context.Context, src transfer.Source, d oci.Descriptor) (Image, er
 func (i *Image) readConfig(ctx context.Context, src transfer.Source) error {
 	config := i.Manifest.Config
 	if config.Size > maxConfig {
-		return fmt.Errorf("%w: config of %d bytes", manifest.ErrInvalid, config.Size)
+		return fmt.Errorf("%w: a config of %d bytes", manifest.ErrInvalid, config.Size)
 	}
 	r, err := src.OpenBlob(ctx, config)
 	if err != nil {
@@ -72,7 +72,7 @@ func (i *Image) readConfig(ctx context.Context, src transfer.Source) error {
 		return err
 	}
 	if err := json.Unmarshal(raw, &i.Config); err != nil {
-		return fmt.Errorf("%w: config %s", manifest.ErrInvalid, config.Digest)
+		return fmt.Errorf("%w: its config %s", manifest.ErrInvalid, config.Digest)
 	}
 	return nil
 }
