@@ -8,10 +8,11 @@ part_resume() {
 	check "curl goes on with a blob that was cut" resume_curl
 }
 
-# resumed: the path of a blob of which a client has asked for the rest.
+# resumed: the path of a blob of which a client has asked for the rest. It was cut behind
+# 1 MiB, of which the last bytes may be lost with the connection.
 resumed() {
 	cat "$work/cutter.log"
-	grep -E '^GET /v2/[a-z/]*/blobs/sha256:[0-9a-f]* 206 range="bytes=1048576-' "$work/cutter.log"
+	grep -E '^GET /v2/[a-z/]*/blobs/sha256:[0-9a-f]* 206 range="bytes=10[0-9]{5}-' "$work/cutter.log"
 }
 
 resume_docker() {
