@@ -102,7 +102,7 @@ func newGate(ctx context.Context, o options, decides auth.Decider, log *slog.Log
 	accounts, err := auth.Open(auth.Options{
 		File: filepath.Join(own(o.root), "users.json"), UseFile: filepath.Join(own(o.root), "uses.json"), Log: log,
 		Concurrent: max(1, runtime.NumCPU()/2),
-		Attempts:   ratelimithttp.Attempts{Failures: ratelimit.NewFailures(attempts, 10, 5*time.Second, sources), Address: address},
+		Attempts:   ratelimithttp.Attempts{Failures: ratelimit.NewFailures(attempts, 100, 5*time.Second, sources), Address: address},
 	})
 	if err != nil {
 		return nil, err

@@ -54,11 +54,11 @@ type Options struct {
 
 // Attempts slow down the source of wrong passwords, which they find in the context.
 type Attempts interface {
-	// Begin is called before a secret is tried. Its error, if any, ends the attempt, and
-	// goes to the client if it is one of ocierr.
-	Begin(ctx context.Context) error
-	// Failed is called after one was wrong.
-	Failed(ctx context.Context)
+	// Attempt is called before a secret is tried, and done once afterwards: it succeeded
+	// if it was not wrong. Until then it counts as wrong, or many at once would all be
+	// free. Its error, if any, ends the attempt, and goes to the client if it is one of
+	// ocierr.
+	Attempt(ctx context.Context) (done func(succeeded bool), err error)
 }
 
 // Accounts are the users, robots and groups of the files. Its methods may be called at

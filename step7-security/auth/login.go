@@ -57,14 +57,12 @@ func (g *Gate) foreign(ctx context.Context, token string) (Caller, error) {
 	if g.Issuers == nil {
 		return Caller{}, ErrCredentials
 	}
-	if err := g.Accounts.begin(ctx); err != nil {
-		return Caller{}, err
-	}
-	caller, err := g.Issuers.Identify(ctx, token)
-	if err != nil {
-		return Caller{}, g.Accounts.failedWith(ctx, err)
-	}
-	return caller, nil
+	var caller Caller
+	err := g.Accounts.attempt(ctx, func() (err error) {
+		caller, err = g.Issuers.Identify(ctx, token)
+		return err
+	})
+	return caller, err
 }
 
 // Form tells who asks for a token by a form. Its errors are those of Basic.

@@ -245,8 +245,7 @@ func TestMountsAndLists(t *testing.T) {
 
 type limiter struct{ err error }
 
-func (l limiter) Begin(context.Context) error { return l.err }
-func (l limiter) Failed(context.Context)      {}
+func (l limiter) Attempt(context.Context) (func(bool), error) { return nil, l.err }
 
 func TestLimits(t *testing.T) {
 	s := newServer(t, authhttp.Options{}, auth.Options{Attempts: limiter{ocierr.TooManyRequests}})
