@@ -243,6 +243,13 @@ func (a *Accounts) GroupsOf(name string) []string {
 	return slices.Clone(a.now.Load().groups[name])
 }
 
+// groupsWith are those groups and the ones that others vouch for.
+func (a *Accounts) groupsWith(name string, vouched []string) []string {
+	all := append(a.GroupsOf(name), vouched...)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Certificate is the identity of who has a certificate of this name (CertificateName).
 func (a *Accounts) Certificate(name string) Identity {
 	return Identity{Name: name, Kind: Certificate, Groups: a.GroupsOf(name)}
