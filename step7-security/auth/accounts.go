@@ -54,11 +54,11 @@ type Options struct {
 
 // Attempts slow down the source of wrong passwords, which they find in the context.
 type Attempts interface {
-	// Begin is called before a secret is tried. Its error, if any, ends the attempt, and
-	// goes to the client if it is one of ocierr.
-	Begin(ctx context.Context) error
-	// Failed is called after one was wrong.
-	Failed(ctx context.Context)
+	// Attempt is called before a secret is tried, and done once afterwards: it succeeded
+	// if it was not wrong. Until then it counts as wrong, or many at once would all be
+	// free. Its error, if any, ends the attempt, and goes to the client if it is one of
+	// ocierr.
+	Attempt(ctx context.Context) (done func(succeeded bool), err error)
 }
 
 // Accounts are the users, robots and groups of the files. Its methods may be called at
@@ -241,6 +241,13 @@ func versionOf(hash string) string {
 // GroupsOf are the groups in which a name stands, whoever vouches for it.
 func (a *Accounts) GroupsOf(name string) []string {
 	return slices.Clone(a.now.Load().groups[name])
+}
+
+// groupsWith are those groups and the ones that others vouch for.
+func (a *Accounts) groupsWith(name string, vouched []string) []string {
+	all := append(a.GroupsOf(name), vouched...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Certificate is the identity of who has a certificate of this name (CertificateName).

@@ -204,19 +204,21 @@ func TestSamePasswordAtOnce(t *testing.T) {
 	})
 }
 
-// attempts lets nobody in whose context is marked.
+// attempts lets nobody in after two that failed.
 type attempts struct{ begun, failed int }
 
 var errSlow = errors.New("slow down")
 
-func (a *attempts) Begin(ctx context.Context) error {
+func (a *attempts) Attempt(context.Context) (done func(succeeded bool), err error) {
 	if a.begun++; a.failed >= 2 {
-		return errSlow
+		return nil, errSlow
 	}
-	return nil
+	return func(succeeded bool) {
+		if !succeeded {
+			a.failed++
+		}
+	}, nil
 }
-
-func (a *attempts) Failed(context.Context) { a.failed++ }
 
 func TestAttempts(t *testing.T) {
 	w := newWorld(t)
