@@ -36,10 +36,14 @@ type Options struct {
 	UseFile string
 	// Concurrent is how many passwords are verified at once: each is a processor's work
 	// for a tenth of a second. 0 stands for half of the processors. Waiting is how many more
-	// may wait, half of them from one source (WithSource), each for as long as Patience; 0
-	// stands for the default.
+	// may wait, half of them from one Source, each for as long as Patience; 0 stands for
+	// the default.
 	Concurrent, Waiting int
 	Patience            time.Duration
+	// Source is where a context's request comes from: an address, or the network that it is
+	// in. Sources take turns, so one that tries many passwords makes itself wait, and not
+	// the others. nil stands for one source.
+	Source func(ctx context.Context) string
 	// Remember is how long a password that was right is not tried again; 0 stands for
 	// the default. It is forgotten at once if the user changes.
 	Remember time.Duration
@@ -100,6 +104,9 @@ func Open(opts Options) (*Accounts, error) {
 	opts.Remember = cmp.Or(opts.Remember, DefaultRemember)
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Source == nil {
+		opts.Source = func(context.Context) string { return "" }
 	}
 	if opts.Matches == nil {
 		opts.Matches = password.Hash.Matches

@@ -13,7 +13,6 @@ import (
 	"shibafu.dev/step7-security/auth/authhttp"
 	"shibafu.dev/step7-security/forwardedhttp"
 	"shibafu.dev/step7-security/policyhttp"
-	"shibafu.dev/step7-security/ratelimit"
 	"shibafu.dev/step7-security/ratelimithttp"
 )
 
@@ -77,10 +76,7 @@ func (g *Guards) Handler(registry http.Handler, beside map[string]http.Handler) 
 		}
 		own.ServeHTTP(w, r)
 	})
-	sourced := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		split.ServeHTTP(w, r.WithContext(auth.WithSource(r.Context(), ratelimit.AddressKey(addressOf(r.Context())))))
-	})
-	return forwardedhttp.Handler(g.opts.Trust, g.observe.Handler(sourced))
+	return forwardedhttp.Handler(g.opts.Trust, g.observe.Handler(split))
 }
 
 // addressOf is where a context's request comes from.

@@ -10,7 +10,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
@@ -81,6 +80,7 @@ type Guards struct {
 	opts     Options
 	asks     atomic.Bool
 	accounts *auth.Accounts
+	issuers  *issuer.File // nil if nobody else's tokens count
 	signing  signing
 	rules    *rules
 	who      *authhttp.Guard
@@ -104,12 +104,11 @@ func New(o Options) (*Guards, error) {
 	if err := g.openGate(); err != nil {
 		return nil, err
 	}
-	limiter := ratelimit.New(o.Limits, sources)
 	g.limits = ratelimithttp.Sources{
 		Identity:   func(ctx context.Context) string { return auth.CallerOf(ctx).Identity.Name },
-		Identities: limiter,
+		Identities: ratelimit.New(o.Limits, sources),
 		Address:    clientOf,
-		Addresses:  limiter,
+		Addresses:  ratelimit.New(o.Limits, sources), // not those: a user may be called like an address
 	}
 	g.observe = observe.New(observe.Options{Log: o.Access, Every: o.Every, Metrics: o.Metrics, Client: clientOf})
 	g.Notice()
@@ -124,18 +123,22 @@ func (g *Guards) openGate() (err error) {
 	o := g.opts
 	g.accounts, err = auth.Open(auth.Options{
 		File: filepath.Join(o.Folder, UsersFile), UseFile: filepath.Join(o.Folder, "uses.json"), Htpasswd: o.Htpasswd, Log: o.Log,
-		Attempts: ratelimithttp.Attempts{Failures: ratelimit.NewFailures(attempts, 10, 5*time.Second, sources), Address: addressOf},
+		Source:   func(ctx context.Context) string { return ratelimit.AddressKey(addressOf(ctx)) },
+		Attempts: ratelimithttp.Attempts{Failures: ratelimit.NewFailures(attempts, 100, 5*time.Second, sources), Address: addressOf},
 	})
 	if err != nil {
 		return err
 	}
-	issuers, err := g.openIssuers()
-	if err != nil {
-		return err
+	gate := &auth.Gate{Accounts: g.accounts}
+	if o.Issuers != "" {
+		if g.issuers, err = issuer.Open(o.Issuers, o.Fetch); err != nil {
+			return err
+		}
+		gate.Issuers = g.issuers
 	}
 	decides := decider(g.Policy)
-	tokens := auth.NewTokens(&g.signing, g.accounts, decides, auth.TokenOptions{Issuer: "shibafu", Service: "shibafu", Access: o.TokenLifetime})
-	g.who, err = authhttp.New(&auth.Gate{Accounts: g.accounts, Tokens: tokens, Issuers: issuers}, decides, authhttp.Options{
+	gate.Tokens = auth.NewTokens(&g.signing, g.accounts, decides, auth.TokenOptions{Issuer: "shibafu", Service: "shibafu", Access: o.TokenLifetime})
+	g.who, err = authhttp.New(gate, decides, authhttp.Options{
 		PublicURL: o.PublicURL,
 		Log:       o.Log,
 		Origin: func(r *http.Request) (scheme, host string) {
@@ -150,22 +153,6 @@ func (g *Guards) openGate() (err error) {
 		},
 	})
 	return err
-}
-
-// openIssuers returns whose tokens are believed, nil if nobody's are.
-func (g *Guards) openIssuers() (auth.Issuers, error) {
-	if g.opts.Issuers == "" {
-		return nil, nil
-	}
-	raw, err := os.ReadFile(g.opts.Issuers)
-	if err != nil {
-		return nil, err
-	}
-	list, err := issuer.Parse(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", g.opts.Issuers, err)
-	}
-	return issuer.New(list, g.opts.Fetch, g.accounts), nil
 }
 
 // Asks tells whether everybody is asked who they are. Where nothing names a user nobody
@@ -211,6 +198,9 @@ func Caller(ctx context.Context) string { return auth.CallerOf(ctx).Identity.Nam
 // Reload reads all files again. What is bad is not taken over.
 func (g *Guards) Reload() error {
 	err := errors.Join(g.accounts.Poll(), g.rules.reload())
+	if g.issuers != nil {
+		err = errors.Join(err, g.issuers.Reload())
+	}
 	g.Notice()
 	return err
 }
@@ -218,9 +208,12 @@ func (g *Guards) Reload() error {
 // Run keeps everything up to date until ctx ends. changed is called after the policy
 // in force has changed.
 func (g *Guards) Run(ctx context.Context, changed func()) {
-	var accounts sync.WaitGroup
-	defer accounts.Wait()
-	accounts.Go(func() { g.accounts.Watch(ctx, 0) })
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() { g.accounts.Watch(ctx, 0) })
+	if g.issuers != nil {
+		others.Go(func() { g.issuers.Run(ctx, auth.DefaultInterval, g.opts.Log) })
+	}
 	ticker := time.NewTicker(auth.DefaultInterval)
 	defer ticker.Stop()
 	for asked := g.Asks(); ; {
