@@ -69,7 +69,7 @@ func newID() string {
 }
 
 // Trace is the identity of the trace that the request is a part of, "" for none.
-func (q *Request) Trace() string { return traceOf(q.HTTP) }
+func (q *Request) Trace() string { return TraceOf(q.HTTP) }
 
 // Agent is what the client calls itself, in no more than 256 bytes.
 func (q *Request) Agent() string { return clean(q.HTTP.UserAgent()) }
