@@ -41,7 +41,7 @@ func main() {
 	var err error
 	switch {
 	case flag.NArg() == 0:
-		err = run(ctx, options{*addr, *root, *rules, *secure}, os.Stdout)
+		err = run(ctx, options{*addr, *root, *rules, *secure}, os.Stdout, os.Stderr)
 	case flag.NArg() == 2 && flag.Arg(0) == "user":
 		err = addUser(*root, flag.Arg(1), os.Stdin)
 	default:
@@ -60,13 +60,13 @@ type options struct {
 	secure            bool
 }
 
-func run(ctx context.Context, o options, out io.Writer) error {
+func run(ctx context.Context, o options, out, logs io.Writer) error {
 	files, err := dir.Open(o.root)
 	if err != nil {
 		return err
 	}
 	defer files.Close()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log := slog.New(slog.NewTextHandler(logs, nil))
 	g, err := newGuards(ctx, o, log)
 	if err != nil {
 		return err
