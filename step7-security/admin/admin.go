@@ -39,6 +39,8 @@ type Accounts interface {
 type Directory struct {
 	File     string
 	Accounts Accounts
+	// Rounds is what a new password costs; 0 stands for password.DefaultRounds.
+	Rounds int
 }
 
 // edit changes the file, whose folder is made if need be.

@@ -47,7 +47,7 @@ func (d *Directory) Users() ([]User, error) {
 // AddUser adds a user. Its errors are auth.ErrName, auth.ErrExists, password.ErrPassword
 // and password.ErrWeak.
 func (d *Directory) AddUser(u NewUser) error {
-	hash, err := hashOf(u.Name, u.Password)
+	hash, err := d.hash(u.Name, u.Password)
 	if err != nil {
 		return err
 	}
@@ -65,7 +65,7 @@ func (d *Directory) AddUser(u NewUser) error {
 // SetPassword gives a user another password. Its errors are auth.ErrUnknown,
 // password.ErrPassword and password.ErrWeak.
 func (d *Directory) SetPassword(name, secret string) error {
-	hash, err := hashOf(name, secret)
+	hash, err := d.hash(name, secret)
 	if err != nil {
 		return err
 	}
@@ -77,16 +77,16 @@ func (d *Directory) SetPassword(name, secret string) error {
 	})
 }
 
-// hashOf hashes a password that somebody has chosen, before a file is locked, as it takes
+// hash hashes a password that somebody has chosen, before a file is locked, as it takes
 // a while.
-func hashOf(name, secret string) (password.Hash, error) {
+func (d *Directory) hash(name, secret string) (password.Hash, error) {
 	if err := auth.CheckName(name); err != nil {
 		return password.Hash{}, err
 	}
 	if err := password.CheckChosen(secret, name); err != nil {
 		return password.Hash{}, err
 	}
-	return password.Make(secret, 0)
+	return password.Make(secret, d.Rounds)
 }
 
 // DisableUser keeps a user out, or lets them in again. auth.ErrUnknown.
