@@ -38,9 +38,9 @@ type Ports struct {
 	Health func(ctx context.Context) []Check
 }
 
-// Keys are what tokens are signed with; keys.Store is one.
+// Keys are what tokens are signed with; guards.Signing is one.
 type Keys interface {
-	List() []keys.Info
+	List() ([]keys.Info, error)
 	Rotate() error
 }
 

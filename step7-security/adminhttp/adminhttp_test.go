@@ -47,7 +47,7 @@ func TestAPI(t *testing.T) {
 		{"a field twice", "POST", "users", user(`, "password": "another one of many"`), 400, "is there twice", "user.add: failed"},
 		{"a field twice in other letters", "POST", "users", user(`, "Name": "alice"`), 400, "is there twice", "user.add: failed"},
 		{"no JSON", "POST", "users", `name=carol`, 400, "not a JSON object", "user.add: failed"},
-		{"something behind", "POST", "users", user("") + "{}", 400, "something behind the end", "user.add: failed"},
+		{"something behind", "POST", "users", user("") + "{}", 400, "something follows the end", "user.add: failed"},
 		{"a list", "POST", "users", "[" + user("") + "]", 400, "not a JSON object", "user.add: failed"},
 		{"too much", "POST", "users", long, 413, "larger than 1048576 bytes", "user.add: failed"},
 		{"a password", "PUT", "users/alice/password", `{"password": "another one of many"}`, 204, "", "user.password alice"},

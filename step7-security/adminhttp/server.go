@@ -70,14 +70,15 @@ type Result struct {
 	Error string `json:"error,omitempty"`
 }
 
-func (a *api) listKeys(*call) (any, error) { return a.keys(), nil }
+func (a *api) listKeys(*call) (any, error) { return a.keys() }
 
-func (a *api) keys() KeyList {
+func (a *api) keys() (KeyList, error) {
+	all, err := a.Keys.List()
 	list := KeyList{[]Key{}}
-	for _, k := range a.Keys.List() {
+	for _, k := range all {
 		list.Keys = append(list.Keys, Key{k.ID, string(k.Algorithm), k.Made, k.Signs})
 	}
-	return list
+	return list, err
 }
 
 func (a *api) rotateKeys(c *call) (any, error) {
@@ -87,9 +88,11 @@ func (a *api) rotateKeys(c *call) (any, error) {
 	if err := a.Keys.Rotate(); err != nil {
 		return nil, err
 	}
-	list := a.keys()
-	c.target, c.status = list.Keys[0].ID, http.StatusCreated
-	return list, nil
+	list, err := a.keys()
+	if err == nil {
+		c.target, c.status = list.Keys[0].ID, http.StatusCreated
+	}
+	return list, err
 }
 
 func (a *api) listSessions(*call) (any, error) {

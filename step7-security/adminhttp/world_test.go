@@ -53,6 +53,11 @@ const (
 {"name": "not yet", "effect": "deny", "subjects": ["authenticated"], "repositories": ["team/secret"], "actions": ["push"]}]}`
 )
 
+// keyStore is an adminhttp.Keys.
+type keyStore struct{ *keys.Store }
+
+func (k keyStore) List() ([]keys.Info, error) { return k.Store.List(), nil }
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{t: t, folder: filepath.Join(t.TempDir(), "shibafu")}
@@ -74,7 +79,7 @@ func newWorld(t *testing.T) *world {
 			File: w.file("policy.json"), Current: func() *policy.Policy { return w.rules },
 			Reload: w.reload, Fault: func() error { return w.fault }, GroupsOf: w.accounts.GroupsOf,
 		},
-		Keys: store, Sessions: w.uploads, LogLevel: &w.level,
+		Keys: keyStore{store}, Sessions: w.uploads, LogLevel: &w.level,
 		Stats: func() adminhttp.Stats {
 			return adminhttp.Stats{Version: "v1", Started: time.Now(), Authentication: true}
 		},
