@@ -142,6 +142,16 @@ func TestOpenRefusesBadFiles(t *testing.T) {
 	}
 }
 
+// Of a name in both files, that of users counts.
+func TestHtpasswdUsers(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Htpasswd = filepath.Join(t.TempDir(), "htpasswd")
+	w.write(w.opts.Htpasswd, "zoe:"+bcrypt+"\nalice:"+bcrypt+"\nbob:"+bcrypt+"\n")
+	if got, want := w.open().HtpasswdUsers(), []string{"bob", "zoe"}; !slices.Equal(got, want) {
+		t.Errorf("HtpasswdUsers = %v, want %v", got, want)
+	}
+}
+
 func TestRobots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

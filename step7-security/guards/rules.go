@@ -76,6 +76,17 @@ func (r *rules) reload() error {
 	return err
 }
 
+// fault says why what the file holds is not in force; nil if it is, or there is none.
+func (r *rules) fault() error {
+	_, err := r.look((*watch.Files[*policy.Policy]).Poll)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.files != nil {
+		return r.files.Err()
+	}
+	return err
+}
+
 // poll looks whether the file is another, and tells the log what it finds, once.
 func (r *rules) poll(log *slog.Logger) (changed bool) {
 	changed, err := r.look((*watch.Files[*policy.Policy]).Poll)
