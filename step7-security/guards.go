@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -104,7 +103,7 @@ func newGate(ctx context.Context, o options, decides auth.Decider, log *slog.Log
 	}
 	accounts, err := auth.Open(auth.Options{
 		File: filepath.Join(own(o.root), "users.json"), UseFile: filepath.Join(own(o.root), "uses.json"), Log: log,
-		Concurrent: max(1, runtime.NumCPU()/2),
+		Source:   func(ctx context.Context) string { return ratelimit.AddressKey(address(ctx)) },
 		Attempts:   ratelimithttp.Attempts{Failures: ratelimit.NewFailures(attempts, 100, 5*time.Second, sources), Address: address},
 	})
 	if err != nil {
@@ -123,8 +122,9 @@ func newGate(ctx context.Context, o options, decides auth.Decider, log *slog.Log
 			from := forwardedhttp.Origin(r.Context())
 			return from.Scheme, from.Host
 		},
-		Seen: func(r *http.Request, caller auth.Caller, _ error) {
-			observe.Identify(r.Context(), caller.Identity.Name)
+		Seen: func(r *http.Request, caller auth.Caller, err error) {
+			id := caller.Identity
+			observe.Identify(r.Context(), observe.Caller{Name: id.Name, Kind: string(id.Kind), Result: authhttp.Result(err)})
 		},
 	})
 }
@@ -151,10 +151,7 @@ func (g *guards) handler(registry http.Handler) http.Handler {
 		}
 		registry.ServeHTTP(w, r) // which looks at paths itself
 	})
-	sourced := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		split.ServeHTTP(w, r.WithContext(auth.WithSource(r.Context(), ratelimit.AddressKey(address(r.Context())))))
-	})
-	return forwardedhttp.Handler(forwarded.Trust{}, g.observe.Handler(sourced))
+	return forwardedhttp.Handler(forwarded.Trust{}, g.observe.Handler(split))
 }
 
 // figures serves the metrics: to this machine, and to who may administer the registry.

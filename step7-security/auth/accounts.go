@@ -36,10 +36,14 @@ type Options struct {
 	UseFile string
 	// Concurrent is how many passwords are verified at once: each is a processor's work
 	// for a tenth of a second. 0 stands for half of the processors. Waiting is how many more
-	// may wait, half of them from one source (WithSource), each for as long as Patience; 0
-	// stands for the default.
+	// may wait, half of them from one Source, each for as long as Patience; 0 stands for
+	// the default.
 	Concurrent, Waiting int
 	Patience            time.Duration
+	// Source is where a context's request comes from: an address, or the network that it is
+	// in. Sources take turns, so one that tries many passwords makes itself wait, and not
+	// the others. nil stands for one source.
+	Source func(ctx context.Context) string
 	// Remember is how long a password that was right is not tried again; 0 stands for
 	// the default. It is forgotten at once if the user changes.
 	Remember time.Duration
@@ -88,6 +92,7 @@ type snapshot struct {
 type account struct {
 	hash     password.Hash
 	disabled bool
+	htpasswd bool // where it stands
 	version  string
 }
 
@@ -100,6 +105,9 @@ func Open(opts Options) (*Accounts, error) {
 	opts.Remember = cmp.Or(opts.Remember, DefaultRemember)
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Source == nil {
+		opts.Source = func(context.Context) string { return "" }
 	}
 	if opts.Matches == nil {
 		opts.Matches = password.Hash.Matches
@@ -189,7 +197,7 @@ func (a *Accounts) snapshot(files [2]source) (*snapshot, error) {
 			if err := CheckName(name); err != nil {
 				return nil, fmt.Errorf("%s: %w: user %q: %w", files[1].path, password.ErrHtpasswd, name, err)
 			}
-			s.users[name] = newAccount(h, false)
+			s.users[name] = newAccount(h, false, true)
 		}
 	}
 	if files[0].raw != nil {
@@ -213,7 +221,7 @@ func (s *snapshot) add(d *Directory) error {
 		if err != nil {
 			return err
 		}
-		s.users[name] = newAccount(h, entry.Disabled)
+		s.users[name] = newAccount(h, entry.Disabled, false)
 	}
 	s.robots = d.Robots
 	for group, list := range d.Groups {
@@ -228,14 +236,26 @@ func (s *snapshot) add(d *Directory) error {
 	return nil
 }
 
-func newAccount(h password.Hash, disabled bool) account {
-	return account{h, disabled, versionOf(h.String())}
+func newAccount(h password.Hash, disabled, htpasswd bool) account {
+	return account{h, disabled, htpasswd, versionOf(h.String())}
 }
 
 // versionOf names a secret's hash without telling it.
 func versionOf(hash string) string {
 	sum := sha256.Sum256([]byte("version of " + hash))
 	return hex.EncodeToString(sum[:8])
+}
+
+// HtpasswdUsers are the users that only the htpasswd file has, sorted.
+func (a *Accounts) HtpasswdUsers() []string {
+	names := []string{}
+	for name, user := range a.now.Load().users {
+		if user.htpasswd {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // GroupsOf are the groups in which a name stands, whoever vouches for it.

@@ -1,5 +1,5 @@
 // Package auth knows who somebody is. Users, robots and groups stand in a file
-// (directory.go) that is read again when it changes (accounts.go, source.go); verify.go
+// (directory.go, members.go) that is read again when it changes (accounts.go, source.go); verify.go
 // tries secrets, in turn (slots.go), and costs somebody who guesses as much as somebody who
 // knows. tokens.go gives out tokens and reads them, for scopes (scope.go, request.go);
 // login.go puts these and the tokens of others together. What somebody may do is decided

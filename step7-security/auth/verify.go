@@ -33,7 +33,7 @@ func (a *Accounts) Verify(ctx context.Context, name, secret string) (id Identity
 		hash = s.standIn(a.mac(name, ""))
 	}
 	err = a.attempt(ctx, func() error {
-		if err := a.slots.acquire(ctx); err != nil {
+		if err := a.slots.acquire(ctx, a.opts.Source(ctx)); err != nil {
 			return err
 		}
 		// Of many who come with the same password at once, the first one pays.

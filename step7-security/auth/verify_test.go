@@ -129,6 +129,9 @@ func TestTooManyAtOnce(t *testing.T) {
 		}
 		first := verify(t.Context())
 		second := verify(t.Context())
+		if n := a.Waiting(); n != 1 {
+			t.Errorf("%d are waiting", n)
+		}
 		if err := <-verify(t.Context()); !errors.Is(err, auth.ErrBusy) {
 			t.Errorf("with one too many in the queue: %v", err)
 		}
@@ -150,16 +153,19 @@ func TestTooManyAtOnce(t *testing.T) {
 	})
 }
 
+type sourceKey struct{}
+
 // One that tries many passwords makes itself wait, and nobody else.
 func TestSourcesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.opts.Concurrent, w.opts.Waiting, w.opts.Patience = 1, 100, time.Minute
+		w.opts.Source = func(ctx context.Context) string { source, _ := ctx.Value(sourceKey{}).(string); return source }
 		w.opts.Matches = func(password.Hash, string) bool { time.Sleep(100 * time.Millisecond); return false }
 		a := w.open()
 		done := make(chan error, 200)
 		try := func(source string) {
-			_, err := a.Verify(auth.WithSource(t.Context(), source), "alice", horse)
+			_, err := a.Verify(context.WithValue(t.Context(), sourceKey{}, source), "alice", horse)
 			done <- err
 		}
 		for range 200 {

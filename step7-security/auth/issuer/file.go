@@ -36,6 +36,12 @@ func (f *File) Run(ctx context.Context, every time.Duration, log *slog.Logger) {
 	f.files.Run(ctx, every, log, nil)
 }
 
+// Reload reads the file again. If it is bad, the issuers before it stay.
+func (f *File) Reload() error {
+	_, err := f.files.Reload()
+	return err
+}
+
 // Identify is that of the Set in force.
 func (f *File) Identify(ctx context.Context, token string) (auth.Caller, error) {
 	return f.files.Current().Identify(ctx, token)
