@@ -104,7 +104,7 @@ func newGate(ctx context.Context, o options, decides auth.Decider, log *slog.Log
 	accounts, err := auth.Open(auth.Options{
 		File: filepath.Join(own(o.root), "users.json"), UseFile: filepath.Join(own(o.root), "uses.json"), Log: log,
 		Source:   func(ctx context.Context) string { return ratelimit.AddressKey(address(ctx)) },
-		Attempts:   ratelimithttp.Attempts{Failures: ratelimit.NewFailures(attempts, 100, 5*time.Second, sources), Address: address},
+		Attempts: ratelimithttp.Attempts{Failures: ratelimit.NewFailures(attempts, 100, 5*time.Second, sources), Address: address},
 	})
 	if err != nil {
 		return nil, err
