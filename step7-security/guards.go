@@ -122,8 +122,9 @@ func newGate(ctx context.Context, o options, decides auth.Decider, log *slog.Log
 			from := forwardedhttp.Origin(r.Context())
 			return from.Scheme, from.Host
 		},
-		Seen: func(r *http.Request, caller auth.Caller, _ error) {
-			observe.Identify(r.Context(), caller.Identity.Name)
+		Seen: func(r *http.Request, caller auth.Caller, err error) {
+			id := caller.Identity
+			observe.Identify(r.Context(), observe.Caller{Name: id.Name, Kind: string(id.Kind), Result: authhttp.Result(err)})
 		},
 	})
 }

@@ -3,20 +3,14 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
 	"context"
-	"crypto/tls"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"shibafu.dev/step1-spec-notes/endpoint"
@@ -29,10 +23,7 @@ import (
 	"shibafu.dev/step5-manifest/manifest"
 	"shibafu.dev/step5-manifest/repo"
 	"shibafu.dev/step5-manifest/repohttp"
-	"shibafu.dev/step7-security/auth"
-	"shibafu.dev/step7-security/auth/password"
 	"shibafu.dev/step7-security/quota"
-	"shibafu.dev/step7-security/tlsconf"
 )
 
 func main() {
@@ -50,7 +41,7 @@ func main() {
 	var err error
 	switch {
 	case flag.NArg() == 0:
-		err = run(ctx, options{*addr, *root, *rules, *secure}, os.Stdout)
+		err = run(ctx, options{*addr, *root, *rules, *secure}, os.Stdout, os.Stderr)
 	case flag.NArg() == 2 && flag.Arg(0) == "user":
 		err = addUser(*root, flag.Arg(1), os.Stdin)
 	default:
@@ -69,31 +60,13 @@ type options struct {
 	secure            bool
 }
 
-// own is the folder below the root that holds users, keys and certificates.
-func own(root string) string { return filepath.Join(root, "shibafu") }
-
-func addUser(root, name string, in io.Reader) error {
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	hash, err := password.Make(strings.TrimRight(line, "\r\n"), 0)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(own(root), 0o700); err != nil {
-		return err
-	}
-	return auth.Edit(filepath.Join(own(root), "users.json"), func(d *auth.Directory) error { return d.SetUser(name, hash) })
-}
-
-func run(ctx context.Context, o options, out io.Writer) error {
+func run(ctx context.Context, o options, out, logs io.Writer) error {
 	files, err := dir.Open(o.root)
 	if err != nil {
 		return err
 	}
 	defer files.Close()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	log := slog.New(slog.NewTextHandler(logs, nil))
 	g, err := newGuards(ctx, o, log)
 	if err != nil {
 		return err
@@ -130,26 +103,4 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	repohttp.RegisterLists(mux, g.may.Tags(repos), repos, g.may.Catalog(repos))
 
 	return api.Serve(ctx, ln, g.handler(mux), api.Limits{}, log)
-}
-
-func scheme(o options) string {
-	if o.secure {
-		return "https"
-	}
-	return "http"
-}
-
-// listen listens, with TLS if that is wished.
-func listen(o options, log *slog.Logger) (net.Listener, error) {
-	ln, err := net.Listen("tcp", o.addr)
-	if err != nil || !o.secure {
-		return ln, err
-	}
-	host, _, _ := net.SplitHostPort(o.addr)
-	certs, err := tlsconf.OpenSelfSigned(filepath.Join(own(o.root), "tls"), cmp.Or(host, "localhost"))
-	if err != nil {
-		return nil, errors.Join(err, ln.Close())
-	}
-	log.Info("clients have to trust an authority", "file", certs.CA())
-	return tls.NewListener(ln, tlsconf.Server(certs, tlsconf.ClientNone, nil)), nil
 }

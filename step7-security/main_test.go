@@ -43,7 +43,7 @@ func serve(t *testing.T, o options) string {
 	o.addr = "127.0.0.1:0"
 	ctx, cancel := context.WithCancel(t.Context())
 	out, ended := &started{make(chan string, 1)}, make(chan error, 1)
-	go func() { ended <- run(ctx, o, out) }()
+	go func() { ended <- run(ctx, o, out, t.Output()) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {

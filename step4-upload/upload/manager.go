@@ -269,6 +269,13 @@ func (m *Manager) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Open is how many sessions are open.
+func (m *Manager) Open() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.sessions)
+}
+
 // Run expires idle sessions until ctx ends.
 func (m *Manager) Run(ctx context.Context) {
 	tick := time.NewTicker(max(m.limits.Idle/16, time.Second))

@@ -67,7 +67,11 @@ type Options struct {
 	// Seen is told who makes each request, and why it was not let in, as
 	// authhttp.Options.Seen. It may be nil.
 	Seen func(r *http.Request, caller auth.Caller, err error)
-	Log  *slog.Logger
+	// Issued is told of each token that was given out, as authhttp.Options.Issued, and Done
+	// of each request once it was answered, as observe.Options.Done. Both may be nil.
+	Issued func(r *http.Request, id auth.Identity, asked auth.Request)
+	Done   func(*observe.Request)
+	Log    *slog.Logger
 }
 
 // What one address may do: guess a password now and then.
@@ -104,10 +108,10 @@ func New(o Options) (*Guards, error) {
 	g.limits = ratelimithttp.Sources{
 		Identity:   func(ctx context.Context) string { return auth.CallerOf(ctx).Identity.Name },
 		Identities: ratelimit.New(o.Limits, sources),
-		Address:    clientOf,
+		Address:    ClientOf,
 		Addresses:  ratelimit.New(o.Limits, sources), // not those: a user may be called like an address
 	}
-	g.observe = observe.New(observe.Options{Log: o.Access, Every: o.Every, Metrics: o.Metrics, Client: clientOf})
+	g.observe = observe.New(observe.Options{Log: o.Access, Every: o.Every, Metrics: o.Metrics, Client: ClientOf, Done: o.Done})
 	g.signing.wanted = true
 	if !g.Asks() {
 		return g, nil
@@ -159,11 +163,12 @@ func (g *Guards) openGate() (err error) {
 			return from.Scheme, from.Host
 		},
 		Seen: func(r *http.Request, caller auth.Caller, err error) {
-			observe.Identify(r.Context(), caller.Identity.Name)
+			identify(r, caller, err)
 			if o.Seen != nil {
 				o.Seen(r, caller, err)
 			}
 		},
+		Issued: o.Issued,
 	})
 	return err
 }
@@ -203,6 +208,21 @@ func (g *Guards) Accounts() *auth.Accounts { return g.accounts }
 
 // Keys are those that tokens are signed with; nil as long as there are none.
 func (g *Guards) Keys() *keys.Store { return g.signing.store.Load() }
+
+// Limits are the counts of what limits do, by what their sources are told apart by.
+func (g *Guards) Limits() map[string]func() ratelimit.Stats {
+	return map[string]func() ratelimit.Stats{"identity": g.limits.Identities.Stats, "address": g.limits.Addresses.Stats}
+}
+
+// Files are what tells why a file is not in force as it is now, nil if it is, by what it
+// holds.
+func (g *Guards) Files() map[string]func() error {
+	files := map[string]func() error{"users": g.accounts.Err, "policy": g.rules.err}
+	if g.issuers != nil {
+		files["issuers"] = g.issuers.Err
+	}
+	return files
+}
 
 // CanPull tells whether a context's caller may pull from a repository: for
 // repo.Options.CanPull.

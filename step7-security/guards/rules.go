@@ -25,6 +25,7 @@ type rules struct {
 	mu     sync.Mutex
 	files  *watch.Files[*policy.Policy] // nil while there is no file
 	missed string                       // what was last said about a file that cannot be opened
+	fault  error                        // of the last look
 }
 
 // openRules reads a file of rules.
@@ -106,6 +107,7 @@ func (r *rules) poll(log *slog.Logger) (changed bool) {
 func (r *rules) look(how func(*watch.Files[*policy.Policy]) (bool, error)) (changed bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	defer func() { r.fault = err }()
 	if r.files != nil {
 		return how(r.files)
 	}
@@ -113,4 +115,11 @@ func (r *rules) look(how func(*watch.Files[*policy.Policy]) (bool, error)) (chan
 		return err == nil, err
 	}
 	return false, nil
+}
+
+// err is why the rules in force are not those of the file; nil if they are.
+func (r *rules) err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fault
 }
