@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step1-spec-notes/ocierr"
 	"shibafu.dev/step7-security/audit"
 	"shibafu.dev/step7-security/audit/audithttp"
@@ -218,5 +219,20 @@ func TestSecrets(t *testing.T) {
 				t.Errorf("%q is in %s: …%s…", word, where, text[max(i-200, 0):min(i+100, len(text))])
 			}
 		}
+	}
+}
+
+// What it costs to find that there is nothing to tell of.
+func BenchmarkRead(b *testing.B) {
+	log, err := audit.Open(audit.Options{File: filepath.Join(b.TempDir(), "audit.log")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer log.Close()
+	recorder := audithttp.New(log, address)
+	q := &observe.Request{HTTP: httptest.NewRequest("GET", "/v2/a/manifests/v1", nil), Endpoint: endpoint.PullManifest, Status: http.StatusOK}
+	b.ReportAllocs()
+	for b.Loop() {
+		recorder.Request(q)
 	}
 }
