@@ -26,6 +26,7 @@ import (
 	"shibafu.dev/step5-manifest/repo"
 	"shibafu.dev/step5-manifest/repohttp"
 	"shibafu.dev/step7-security/guards"
+	"shibafu.dev/step7-security/observe"
 	"shibafu.dev/step7-security/observe/metrics"
 	"shibafu.dev/step7-security/policy"
 	"shibafu.dev/step7-security/quota"
@@ -105,6 +106,7 @@ func run(ctx context.Context, o options, out, logs io.Writer) error {
 	fmt.Fprintf(out, "serving %s on %s://%s\n", o.root, scheme(o), ln.Addr())
 
 	mux := api.NewMux(log)
+	mux.RequestID = observe.RequestID
 	mux.Use(g.Middleware()...)
 	mux.Handle(endpoint.Base, api.Base)
 	ports := repohttp.Ports{Store: repos}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"shibafu.dev/step7-security/auth"
+	"shibafu.dev/step7-security/internal/durable"
 )
 
 // What the errors of this package are, besides those of auth, password and policy.
@@ -57,16 +58,21 @@ func (d *Directory) edit(change func(*auth.Directory) error) error {
 	return nil
 }
 
-// makeFolder makes the folder of a file that is nobody's business but its owner's.
+// makeFolder makes the folder of a file that is nobody's business but its owner's, and the
+// one around it.
 func makeFolder(file string) error {
 	folder := filepath.Dir(file)
-	if err := os.MkdirAll(filepath.Dir(folder), 0o755); err != nil {
+	root := filepath.Dir(folder)
+	if err := os.MkdirAll(root, 0o755); err != nil {
 		return err
 	}
-	if err := os.Mkdir(folder, 0o700); !errors.Is(err, fs.ErrExist) {
+	switch err := os.Mkdir(folder, 0o700); {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
 		return err
 	}
-	return nil
+	return errors.Join(durable.Sync(root), durable.Sync(filepath.Dir(root)))
 }
 
 // taken tells whether a name, in whatever case, is one of those in a map: two that differ

@@ -1,7 +1,8 @@
 // Package adminhttp is the API of who looks after a registry: JSON under /admin/v1/, over a
 // unix socket, and over TCP for those who may. adminhttp.go says what it is made of,
 // route.go has the table of what there is, call.go what all of it has in common; users.go,
-// rules.go and server.go are the resources; client.go is the other side.
+// rules.go and server.go are the resources; serve.go answers on a socket, client.go is the
+// other side.
 package adminhttp
 
 import (

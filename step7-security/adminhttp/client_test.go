@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,13 +32,16 @@ func (w *world) overSocket(t *testing.T) adminhttp.Client {
 		}
 		w.changed(r, action, target, err)
 	}
-	server := &http.Server{Handler: w.handler(), ConnContext: socket.ConnContext}
+	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(ln) }()
+	go func() { done <- adminhttp.ServeSocket(ctx, ln, w.handler(), slog.New(slog.DiscardHandler)) }()
 	t.Cleanup(func() {
-		server.Close()
-		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		stop()
+		if err := <-done; err != nil {
 			t.Error(err)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the socket is left over: %v", err)
 		}
 	})
 	return adminhttp.Client{Transport: adminhttp.OverSocket(path)}
@@ -146,5 +152,47 @@ func TestChangesAtOnce(t *testing.T) {
 	}
 	if won != 1 {
 		t.Errorf("%d have replaced the same policy", won)
+	}
+}
+
+// The request under way when the end comes is answered.
+func TestServeSocketDrains(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "socket")
+	ln, err := socket.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		stop()
+		for { // until nobody can come any more
+			conn, err := socket.Dial(context.Background(), path)
+			if err != nil {
+				break
+			}
+			conn.Close()
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	done := make(chan error, 1)
+	go func() { done <- adminhttp.ServeSocket(ctx, ln, h, slog.New(slog.DiscardHandler)) }()
+	c := adminhttp.Client{Transport: adminhttp.OverSocket(path)}
+	if err := c.Do(context.Background(), "GET", "users", nil, nil); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// A listener that fails is no end without a word.
+func TestServeSocketFails(t *testing.T) {
+	ln, err := socket.Listen(filepath.Join(t.TempDir(), "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.UnixListener.Close()
+	if err := adminhttp.ServeSocket(t.Context(), ln, http.NotFoundHandler(), slog.New(slog.DiscardHandler)); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("ServeSocket = %v", err)
 	}
 }

@@ -117,7 +117,8 @@ func (r *rules) look(how func(*watch.Files[*policy.Policy]) (bool, error)) (chan
 	return false, nil
 }
 
-// err is what the last look found wrong.
+// err is why, at the last look, the rules in force were not those of the file; nil if they
+// were.
 func (r *rules) err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
