@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step2-cas/bucket/dir"
@@ -23,8 +25,16 @@ import (
 	"shibafu.dev/step5-manifest/manifest"
 	"shibafu.dev/step5-manifest/repo"
 	"shibafu.dev/step5-manifest/repohttp"
+	"shibafu.dev/step7-security/guards"
+	"shibafu.dev/step7-security/observe"
+	"shibafu.dev/step7-security/observe/metrics"
+	"shibafu.dev/step7-security/policy"
 	"shibafu.dev/step7-security/quota"
+	"shibafu.dev/step7-security/ratelimit"
 )
+
+// usual is what one source may do: as much as a machine with many workers needs.
+var usual = ratelimit.Limits{Requests: ratelimit.Rate{PerSecond: 500, Burst: 2000}, AtOnce: 200, Queue: 200, Wait: 5 * time.Second}
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:5007", "`host:port` to listen on")
@@ -60,6 +70,11 @@ type options struct {
 	secure            bool
 }
 
+// newGuards opens what stands between clients and the registry.
+func newGuards(o options, counted *metrics.Registry, log *slog.Logger) (*guards.Guards, error) {
+	return guards.New(guards.Options{Folder: own(o.root), Policy: o.rules, Ask: true, Limits: usual, Access: log, Metrics: counted, Log: log})
+}
+
 func run(ctx context.Context, o options, out, logs io.Writer) error {
 	files, err := dir.Open(o.root)
 	if err != nil {
@@ -67,16 +82,17 @@ func run(ctx context.Context, o options, out, logs io.Writer) error {
 	}
 	defer files.Close()
 	log := slog.New(slog.NewTextHandler(logs, nil))
-	g, err := newGuards(ctx, o, log)
+	counted := &metrics.Registry{}
+	g, err := newGuards(o, counted, log)
 	if err != nil {
 		return err
 	}
 	store := cas.New(files, cas.Distribution)
-	keeper := quota.New(g.quotas)
-	repos := repo.New(files, repo.CASBlobs{Store: store}, repo.Options{CanPull: g.who.CanPull, Observer: keeper})
+	keeper := quota.New(func() []policy.Quota { return g.Policy().Quotas() })
+	repos := repo.New(files, repo.CASBlobs{Store: store}, repo.Options{CanPull: g.CanPull, Observer: keeper})
 	count := func() { keeper.Run(ctx, repos, log) }
 	go count()
-	go g.follow(ctx, count)
+	go g.Run(ctx, count)
 	uploads, err := upload.New(ctx, store, repos.CommitBlob, upload.Limits{})
 	if err != nil {
 		return err
@@ -90,7 +106,8 @@ func run(ctx context.Context, o options, out, logs io.Writer) error {
 	fmt.Fprintf(out, "serving %s on %s://%s\n", o.root, scheme(o), ln.Addr())
 
 	mux := api.NewMux(log)
-	mux.Use(g.middleware()...)
+	mux.RequestID = observe.RequestID
+	mux.Use(g.Middleware()...)
 	mux.Handle(endpoint.Base, api.Base)
 	ports := repohttp.Ports{Store: repos}
 	pullhttp.RegisterBlobs(mux, ports)
@@ -98,9 +115,9 @@ func run(ctx context.Context, o options, out, logs io.Writer) error {
 	pullhttp.RegisterBlobDelete(mux, ports)
 	uploadhttp.Register(mux, uploads, ports)
 	writes := quota.Writes{Keeper: keeper, Store: repos, Next: repos}
-	repohttp.RegisterPush(mux, g.may.Pusher(writes), manifest.MaxSize)
+	repohttp.RegisterPush(mux, g.May.Pusher(writes), manifest.MaxSize)
 	repohttp.RegisterDelete(mux, writes)
-	repohttp.RegisterLists(mux, g.may.Tags(repos), repos, g.may.Catalog(repos))
+	repohttp.RegisterLists(mux, g.May.Tags(repos), repos, g.May.Catalog(repos))
 
-	return api.Serve(ctx, ln, g.handler(mux), api.Limits{}, log)
+	return api.Serve(ctx, ln, g.Handler(mux, map[string]http.Handler{"metrics": figures(counted, g)}), api.Limits{}, log)
 }

@@ -172,7 +172,7 @@ func TestTokensAreForRepositories(t *testing.T) {
 	reg := guarded(t.Context(), t, options{root: t.TempDir(), rules: file(t, "user:alice * admin")}, io.Discard, "alice")
 	token := reg.token("alice", "registry:catalog:* repository:app:*")
 	reg.answers(http.StatusOK, "GET", "/metrics", "alice", "")
-	reg.answers(http.StatusForbidden, "GET", "/metrics", token, "")
+	reg.answers(http.StatusUnauthorized, "GET", "/metrics", token, "")
 	reg.answers(http.StatusUnauthorized, "GET", "/token", token, "")
 	const form = "Content-Type: application/x-www-form-urlencoded"
 	body := "grant_type=refresh_token&service=shibafu&refresh_token="

@@ -17,6 +17,7 @@ import (
 	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step3-api/api"
 	"shibafu.dev/step7-security/auth"
+	"shibafu.dev/step7-security/observe/metrics"
 )
 
 // What stands in for the parts of a path; nothing has this digest.
@@ -158,15 +159,16 @@ func guarded(ctx context.Context, t *testing.T, o options, log io.Writer, users 
 		}
 	}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	g, err := newGuards(ctx, o, logger)
+	counted := &metrics.Registry{}
+	g, err := newGuards(o, counted, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
-	go g.follow(ctx, func() {})
+	go g.Run(ctx, func() {})
 	mux := api.NewMux(logger)
-	mux.Use(g.middleware()...)
+	mux.Use(g.Middleware()...)
 	for e := range endpoint.All() {
 		mux.Handle(e, func(w http.ResponseWriter, _ *http.Request) error { _, err := fmt.Fprint(w, e.Name); return err })
 	}
-	return of(t, g.handler(mux))
+	return of(t, g.Handler(mux, map[string]http.Handler{"metrics": figures(counted, g)}))
 }

@@ -25,7 +25,7 @@ type rules struct {
 	mu     sync.Mutex
 	files  *watch.Files[*policy.Policy] // nil while there is no file
 	missed string                       // what was last said about a file that cannot be opened
-	fault  error                        // of the last look
+	last   error                        // of the last look
 }
 
 // openRules reads a file of rules.
@@ -99,7 +99,7 @@ func (r *rules) poll(log *slog.Logger) (changed bool) {
 func (r *rules) look(how func(*watch.Files[*policy.Policy]) (bool, error)) (changed bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	defer func() { r.fault = err }()
+	defer func() { r.last = err }()
 	if r.files != nil {
 		return how(r.files)
 	}
@@ -109,12 +109,13 @@ func (r *rules) look(how func(*watch.Files[*policy.Policy]) (bool, error)) (chan
 	return false, nil
 }
 
-// err is why the rules in force are not those of the file; nil if they are.
+// err is why, at the last look, the rules in force were not those of the file; nil if they
+// were.
 func (r *rules) err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.files != nil {
 		return r.files.Err() // a file that is bad, and the same, is no news to look
 	}
-	return r.fault
+	return r.last
 }
