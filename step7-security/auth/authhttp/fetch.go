@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+
+	"shibafu.dev/step7-security/outbound"
 )
 
 // ErrFetch is an answer that holds no keys.
@@ -17,9 +19,13 @@ const maxFetch = 256 << 10
 // Fetcher gets the keys of issuers. It is an issuer.Fetcher.
 type Fetcher struct{ client *http.Client }
 
-// NewFetcher gets keys by a transport; nil stands for the default one. A redirect is not
+// NewFetcher gets keys by a transport, which is an outbound.Transport that may reach what
+// issuer.Reach says; nil stands for one that reaches the internet alone. A redirect is not
 // followed: whoever the operator named is asked, and nobody else.
 func NewFetcher(transport http.RoundTripper) Fetcher {
+	if transport == nil {
+		transport, _ = outbound.New(outbound.Options{}) // cannot fail without certificates
+	}
 	return Fetcher{&http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"shibafu.dev/step7-security/auth/authhttp"
+	"shibafu.dev/step7-security/auth/issuer"
+	"shibafu.dev/step7-security/outbound"
 )
 
 func TestFetch(t *testing.T) {
@@ -32,5 +34,23 @@ func TestFetch(t *testing.T) {
 				t.Errorf("Fetch = %.40q, %v", raw, err)
 			}
 		})
+	}
+}
+
+// Without a transport it reaches the internet and nothing else; with one that is allowed to,
+// what is inside.
+func TestFetchInside(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"keys":[]}`)) }))
+	defer server.Close()
+	if _, err := authhttp.NewFetcher(nil).Fetch(t.Context(), server.URL); !errors.Is(err, outbound.ErrAddress) {
+		t.Errorf("without: %v, want %v", err, outbound.ErrAddress)
+	}
+	transport, err := outbound.New(outbound.Options{Allow: issuer.Reach([]issuer.Issuer{{KeysURL: server.URL}})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer transport.CloseIdleConnections()
+	if raw, err := authhttp.NewFetcher(transport).Fetch(t.Context(), server.URL); err != nil || string(raw) != `{"keys":[]}` {
+		t.Errorf("with: %q, %v", raw, err)
 	}
 }

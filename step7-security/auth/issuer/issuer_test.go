@@ -270,6 +270,10 @@ func TestParseRefuses(t *testing.T) {
 		{"no keys", start + rule + `}]}`, "one of keys_url and keys_file"},
 		{"two kinds of keys", start + `"keys_url": "https://x", "keys_file": "y", ` + rule + `}]}`, "one of keys_url and keys_file"},
 		{"plain http", start + `"keys_url": "http://x", ` + rule + `}]}`, "keys_url must be https"},
+		{"networks for a file", start + `"keys_file": "x", "keys_allow": ["10.0.0.0/8"], ` + rule + `}]}`, "is for a keys_url"},
+		{"no network", start + `"keys_url": "https://x", "keys_allow": ["10.0.0.0"], ` + rule + `}]}`, "no '/'"},
+		{"bits behind the end", start + `"keys_url": "https://x", "keys_allow": ["10.1.0.0/8"], ` + rule + `}]}`, "bits behind its end"},
+		{"IPv4 as IPv6", start + `"keys_url": "https://x", "keys_allow": ["::ffff:10.0.0.0/104"], ` + rule + `}]}`, "IPv4 written as IPv6"},
 		{"no rules", start + `"keys_url": "https://x"}]}`, "without a rule"},
 		{"empty rule", start + `"keys_url": "https://x", "rules": [{"groups": ["g"]}]}]}`, `"when" is empty`},
 		{"claim without texts", start + `"keys_url": "https://x", "rules": [{"when": {"x": []}}]}]}`, "never fits"},
@@ -282,6 +286,24 @@ func TestParseRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if all, err := issuer.Parse([]byte(tt.text)); !errors.Is(err, issuer.ErrConfig) || !strings.Contains(fmt.Sprint(err), tt.want) {
 				t.Errorf("Parse = %v, %v; want %q", all, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestReach(t *testing.T) {
+	tests := []struct{ name, url, allow, want string }{
+		{"the internet", "https://ci.test/keys", "", "[]"},
+		{"a network inside", "https://gitlab.internal/keys", `"10.0.0.0/8"`, "[10.0.0.0/8]"},
+		{"this machine", "http://127.0.0.1:8080/keys", "", "[127.0.0.0/8 ::1/128]"},
+		{"this machine by name", "https://localhost/keys", "", "[127.0.0.0/8 ::1/128]"},
+		{"a name that only sounds like it", "https://localhost.example/keys", "", "[]"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			all, err := issuer.Parse(fmt.Appendf(nil, `{"issuers": [{"id": "a", "issuer": "i", "audience": "r", "grants": true, "keys_url": %q, "keys_allow": [%s]}]}`, tt.url, tt.allow))
+			if got := fmt.Sprint(issuer.Reach(all)); err != nil || got != tt.want {
+				t.Errorf("Reach = %s, %v; want %s", got, err, tt.want)
 			}
 		})
 	}
