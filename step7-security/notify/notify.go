@@ -1,0 +1,345 @@
+// Package notify tells others what happens in a registry, in the words of the CNCF
+// distribution registry's notifications.
+//
+// Of what changes something, an event is written in the same Write as the change: a
+// Notifier is a repo.Outbox. It lies in the bucket until its target has taken it, so it
+// outlives the process, and arrives at least once; in order, as long as its target takes
+// it. Pulls change nothing, and are kept in memory: those of a process that ends are lost.
+//
+// Reading order: event.go (what is told), target.go (to whom), notify.go (how events come
+// in), queue.go (where they wait), deliver.go (how they get away), sign.go.
+package notify
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/endpoint"
+	"shibafu.dev/step1-spec-notes/ref"
+	"shibafu.dev/step2-cas/bucket"
+	"shibafu.dev/step5-manifest/repo"
+	"shibafu.dev/step7-security/observe/metrics"
+)
+
+// Options are what a Notifier works with.
+type Options struct {
+	// Bucket is the one that the repositories are in.
+	Bucket bucket.Bucket
+	Sender Sender
+	// Cause says why something happens, by the context that it happens in; nil for never.
+	Cause  func(context.Context) Cause
+	Source Source
+	Limits Limits
+	// Log may be nil.
+	Log *slog.Logger
+	// Metrics gets the figures of each target; nil for nowhere.
+	Metrics *metrics.Registry
+}
+
+// Limits bound what waits for one target. What is too much is dropped, the oldest first.
+// A delivery that is under way does not count.
+type Limits struct {
+	// Events is how many that change something, 10,000 if it is 0, and Bytes how large they
+	// are together, 64 MiB if it is 0.
+	Events int
+	Bytes  int64
+	// Pulls is how many pulls, 1,000 if it is 0.
+	Pulls int
+	// Age is how old an event may get, 7 days if it is 0.
+	Age time.Duration
+}
+
+// Notifier is the events that wait, and what takes them to their targets. It is a
+// repo.Outbox. Its methods may be called at once from many goroutines.
+type Notifier struct {
+	opts    Options
+	figures *figures
+	clock   clock
+
+	changing sync.Mutex // of the targets, one at a time
+	mu       sync.RWMutex
+	queues   []*queue        // by name
+	running  context.Context // nil outside of Run
+	workers  sync.WaitGroup
+}
+
+// Open takes up what waits for the targets, and drops what waits for anybody else.
+func Open(ctx context.Context, o Options, targets []*Target) (*Notifier, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Cause == nil {
+		o.Cause = func(context.Context) Cause { return Cause{} }
+	}
+	o.Limits = Limits{
+		cmp.Or(o.Limits.Events, 10_000), cmp.Or(o.Limits.Bytes, 64<<20),
+		cmp.Or(o.Limits.Pulls, 1_000), cmp.Or(o.Limits.Age, 7*24*time.Hour),
+	}
+	n := &Notifier{opts: o, figures: newFigures(o.Metrics)}
+	if err := n.Use(ctx, targets); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+// Use makes these the targets, in the place of those before. What waits for one that is not
+// among them is dropped. After an error all is as before.
+func (n *Notifier) Use(ctx context.Context, targets []*Target) error {
+	n.changing.Lock()
+	defer n.changing.Unlock()
+	n.mu.RLock()
+	old := map[string]*queue{}
+	for _, q := range n.queues {
+		old[q.name] = q
+	}
+	n.mu.RUnlock()
+	var queues, added []*queue
+	for _, t := range targets {
+		q := old[t.Name]
+		if q == nil {
+			q = newQueue(n, t)
+			if err := q.load(ctx); err != nil {
+				return err
+			}
+			added = append(added, q)
+		}
+		queues = append(queues, q)
+	}
+	slices.SortFunc(queues, func(a, b *queue) int { return strings.Compare(a.name, b.name) })
+	n.mu.Lock()
+	n.queues = queues
+	for _, q := range added {
+		n.start(q)
+	}
+	n.mu.Unlock()
+	for _, t := range targets {
+		if q := old[t.Name]; q != nil {
+			q.use(t)
+			delete(old, t.Name)
+		}
+	}
+	for q := range maps.Values(old) {
+		q.close()
+	}
+	return n.clean(ctx, targets)
+}
+
+// clean drops what lies in the folders of nobody.
+func (n *Notifier) clean(ctx context.Context, targets []*Target) error {
+	var gone []string
+	for info, err := range n.opts.Bucket.List(ctx, queuesFolder, "", true) {
+		if err != nil {
+			return err
+		}
+		name := strings.TrimSuffix(strings.TrimPrefix(info.Key, queuesFolder), "/")
+		if !slices.ContainsFunc(targets, func(t *Target) bool { return t.Name == name }) {
+			gone = append(gone, name)
+		}
+	}
+	for _, name := range gone {
+		var keys []string
+		for info, err := range n.opts.Bucket.List(ctx, queuesFolder+name+"/", "", false) {
+			if err != nil {
+				return err
+			}
+			keys = append(keys, info.Key)
+		}
+		if len(keys) == 0 {
+			continue // a folder that is about to go
+		}
+		if err := erase(ctx, n.opts.Bucket, keys); err != nil {
+			return err
+		}
+		n.opts.Log.Warn("there is no such webhook any more: what waited for it is dropped", "target", name, "events", len(keys))
+	}
+	return nil
+}
+
+// Run delivers until ctx ends.
+func (n *Notifier) Run(ctx context.Context) {
+	n.mu.Lock()
+	n.running = ctx
+	for _, q := range n.queues {
+		n.start(q)
+	}
+	n.mu.Unlock()
+	<-ctx.Done()
+	n.mu.Lock()
+	n.running = nil
+	n.mu.Unlock()
+	n.workers.Wait()
+	for _, q := range n.all() {
+		q.forgetPulls()
+	}
+}
+
+// start lets a queue be delivered, if any is now. n.mu is held.
+func (n *Notifier) start(q *queue) {
+	if n.running == nil {
+		return
+	}
+	ctx, stop := context.WithCancel(n.running)
+	q.setStop(stop)
+	n.workers.Go(func() { q.deliver(ctx) })
+	n.workers.Go(func() { q.keepBounds(ctx) })
+}
+
+func (n *Notifier) all() []*queue {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.queues
+}
+
+// wanting are the queues of those who are to hear of something.
+func (n *Notifier) wanting(action Action, name ref.Name, mediaType string) (queues []*queue) {
+	for _, q := range n.all() {
+		if q.target.Load().wants(action, name, mediaType) {
+			queues = append(queues, q)
+		}
+	}
+	return queues
+}
+
+// placed is an event on its way into a queue.
+type placed struct {
+	queue *queue
+	item  item
+}
+
+// Record implements repo.Outbox.
+func (n *Notifier) Record(ctx context.Context, e repo.Event) ([]bucket.Change, func(error)) {
+	all := drafts(e, "")
+	if len(all) == 0 {
+		return nil, nil
+	}
+	queues := n.wanting(all[0].action, e.Name, all[0].object.MediaType)
+	if len(queues) == 0 {
+		return nil, nil
+	}
+	cause := n.opts.Cause(ctx)
+	var changes []bucket.Change
+	var put []placed
+	for _, d := range drafts(e, cause.BaseURL) {
+		event, at := n.event(d, cause)
+		for _, q := range queues {
+			c := bucket.Change{Key: q.folder + at, Data: event.encode(q.target.Load().references)}
+			changes = append(changes, c)
+			put = append(put, placed{q, item{key: c.Key, size: int64(len(c.Data))}})
+		}
+	}
+	return changes, func(err error) { settle(put, err) }
+}
+
+// event makes an event of a draft, and says where in a queue it stands.
+func (n *Notifier) event(d draft, cause Cause) (e Event, at string) {
+	now, at := n.clock.next()
+	cause.Request.UserAgent = cut(cause.Request.UserAgent, maxAgent)
+	return Event{
+		ID: rand.Text(), Timestamp: now, Action: d.action, Target: d.object,
+		Request: cause.Request, Actor: Actor{cause.Actor}, Source: n.opts.Source,
+	}, at
+}
+
+func cut(s string, most int) string {
+	if len(s) > most {
+		return strings.ToValidUTF8(s[:most], "")
+	}
+	return s
+}
+
+// settle puts events into the queues in memory, once they were written or may have been.
+func settle(put []placed, err error) {
+	for _, p := range put {
+		p.queue.settle(p.item, err)
+	}
+}
+
+// WantsPulls tells whether anybody is to hear of pulls from the repository.
+func (n *Notifier) WantsPulls(name ref.Name) bool {
+	for _, q := range n.all() {
+		if t := q.target.Load(); t.actions[Pull] && t.names.Has(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// Pulled is what was pulled.
+type Pulled struct {
+	Name   ref.Name
+	Digest digest.Digest
+	// Tag is what was asked for; it is zero for a digest.
+	Tag ref.Tag
+	// MediaType is that of a manifest, "" for a blob.
+	MediaType string
+	// Size is in bytes.
+	Size int64
+}
+
+// Pull tells that something was pulled. It waits for nothing.
+func (n *Notifier) Pull(ctx context.Context, p Pulled) {
+	queues := n.wanting(Pull, p.Name, cmp.Or(p.MediaType, BlobType))
+	if len(queues) == 0 {
+		return
+	}
+	cause := n.opts.Cause(ctx)
+	path := endpoint.Path{Pattern: endpoint.PullBlob.Pattern, Name: p.Name, Digest: p.Digest}
+	if p.MediaType != "" {
+		path = endpoint.Path{Pattern: endpoint.PullManifest.Pattern, Name: p.Name, Reference: ref.ByDigest(p.Digest)}
+	}
+	event, at := n.event(draft{Pull, Object{
+		MediaType: cmp.Or(p.MediaType, BlobType), Size: p.Size, Length: p.Size, Digest: p.Digest,
+		Repository: p.Name.String(), Tag: p.Tag.String(), URL: urlOf(cause.BaseURL, path),
+	}}, cause)
+	body := event.encode(false)
+	for _, q := range queues {
+		q.addPull(item{key: q.folder + at, size: int64(len(body)), body: body})
+	}
+}
+
+// clock gives out where events stand in a queue: by time, and never before one that was
+// given out already.
+type clock struct {
+	mu   sync.Mutex
+	last time.Time
+	seq  int
+}
+
+// stampForm orders stamps as texts as they are ordered in time.
+const stampForm = "20060102T150405.000000000Z"
+
+func (c *clock) next() (time.Time, string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now().UTC(); now.After(c.last) {
+		c.last, c.seq = now, 0
+	} else {
+		c.seq++
+	}
+	return c.last, fmt.Sprintf("%s-%06d", c.last.Format(stampForm), c.seq)
+}
+
+// notBefore keeps the clock from giving out what may have been before.
+func (c *clock) notBefore(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if t = t.Add(1); t.After(c.last) {
+		c.last, c.seq = t, 0
+	}
+}
+
+// stampOf is the time of a place in a queue; ok is false for what is none.
+func stampOf(at string) (t time.Time, ok bool) {
+	text, seq, found := strings.Cut(at, "-")
+	t, err := time.Parse(stampForm, text)
+	return t, found && err == nil && len(seq) >= 6 && strings.Trim(seq, "0123456789") == ""
+}
