@@ -62,7 +62,7 @@ build() { (cd "$project/shibafu" && CGO_ENABLED=0 go build -o "$work/shibafu" .)
 # prints host:port.
 listening() {
 	for _ in $(seq 100); do
-		if grep -om1 'http://[0-9.:]*' "$1" 2>/dev/null | sed 's|http://||' | grep .; then return; fi
+		if grep -Eom1 'https?://[0-9.:]+' "$1" 2>/dev/null | sed -E 's|https?://||' | grep .; then return; fi
 		sleep 0.1
 	done
 	cat "$1" >&2

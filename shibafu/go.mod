@@ -9,6 +9,7 @@ require (
 	shibafu.dev/step4-upload v0.0.0
 	shibafu.dev/step5-manifest v0.0.0
 	shibafu.dev/step6-client v0.0.0
+	shibafu.dev/step7-security v0.0.0
 )
 
 replace (
@@ -18,4 +19,5 @@ replace (
 	shibafu.dev/step4-upload => ../step4-upload
 	shibafu.dev/step5-manifest => ../step5-manifest
 	shibafu.dev/step6-client => ../step6-client
+	shibafu.dev/step7-security => ../step7-security
 )

@@ -2,16 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
 	"shibafu.dev/step1-spec-notes/endpoint"
+	"shibafu.dev/step1-spec-notes/ocierr"
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step3-api/api"
 	"shibafu.dev/step7-security/auth"
@@ -28,8 +29,9 @@ import (
 	"shibafu.dev/step7-security/watch"
 )
 
-// usersMayAll are the rules where there is no file of them.
-const usersMayAll = `{"rules": [{"subjects": ["authenticated"], "repositories": ["*"], "actions": ["admin"]}]}`
+// usersMayUse are the rules where there is no file of them. They make nobody an
+// administrator.
+const usersMayUse = `{"rules": [{"subjects": ["authenticated"], "repositories": ["*"], "actions": ["pull", "push", "delete", "catalog"]}]}`
 
 // What one address may do: as much as a machine with many workers needs, and guess a
 // password now and then.
@@ -83,7 +85,7 @@ func address(ctx context.Context) netip.Addr { return forwardedhttp.Origin(ctx).
 // context ends: it calls changed after each change.
 func openRules(file string, log *slog.Logger) (rules func() *policy.Policy, follow func(ctx context.Context, changed func()), err error) {
 	if file == "" {
-		fixed, err := policy.Parse("the rules", []byte(usersMayAll))
+		fixed, err := policy.Parse("the rules", []byte(usersMayUse))
 		return func() *policy.Policy { return fixed }, func(context.Context, func()) {}, err
 	}
 	files, err := watch.Open(func(contents [][]byte) (*policy.Policy, error) { return policy.Parse(file, contents[0]) }, file)
@@ -101,8 +103,8 @@ func newGate(ctx context.Context, o options, decides auth.Decider, log *slog.Log
 	}
 	accounts, err := auth.Open(auth.Options{
 		File: filepath.Join(own(o.root), "users.json"), UseFile: filepath.Join(own(o.root), "uses.json"), Log: log,
-		Concurrent: max(1, runtime.NumCPU()/2),
-		Attempts:   ratelimithttp.Attempts{Failures: ratelimit.NewFailures(attempts, 10, 5*time.Second, sources), Address: address},
+		Source:   func(ctx context.Context) string { return ratelimit.AddressKey(address(ctx)) },
+		Attempts:   ratelimithttp.Attempts{Failures: ratelimit.NewFailures(attempts, 100, 5*time.Second, sources), Address: address},
 	})
 	if err != nil {
 		return nil, err
@@ -140,10 +142,7 @@ func (g *guards) middleware() []api.Middleware {
 func (g *guards) handler(registry http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(authhttp.TokenPath, g.who.Tokens())
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", metrics.ContentType)
-		_ = g.metrics.Write(w) // to whoever has gone
-	})
+	mux.HandleFunc("GET /metrics", g.figures)
 	split := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == authhttp.TokenPath || r.URL.Path == "/metrics" {
 			mux.ServeHTTP(w, r)
@@ -151,10 +150,49 @@ func (g *guards) handler(registry http.Handler) http.Handler {
 		}
 		registry.ServeHTTP(w, r) // which looks at paths itself
 	})
-	sourced := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		split.ServeHTTP(w, r.WithContext(auth.WithSource(r.Context(), ratelimit.AddressKey(address(r.Context())))))
-	})
-	return forwardedhttp.Handler(forwarded.Trust{}, g.observe.Handler(sourced))
+	return forwardedhttp.Handler(forwarded.Trust{}, g.observe.Handler(split))
+}
+
+// figures serves the metrics: to this machine, and to who may administer the registry.
+func (g *guards) figures(w http.ResponseWriter, r *http.Request) {
+	if status := g.measures(r); status != http.StatusOK {
+		if status == http.StatusUnauthorized {
+			w.Header().Set("WWW-Authenticate", `Basic realm="shibafu", charset="UTF-8"`)
+		}
+		http.Error(w, http.StatusText(status), status)
+		return
+	}
+	w.Header().Set("Content-Type", metrics.ContentType)
+	_ = g.metrics.Write(w) // to whoever has gone
+}
+
+// measures is the status of an answer to who wants the metrics. A token is good for none:
+// it was given out for repositories.
+func (g *guards) measures(r *http.Request) int {
+	if isLocal(r) {
+		return http.StatusOK
+	}
+	caller, err := g.who.Caller(r)
+	switch {
+	case errors.Is(err, ocierr.TooManyRequests) || errors.Is(err, auth.ErrBusy):
+		return http.StatusTooManyRequests
+	case err != nil || caller.Identity.Kind == auth.Anonymous:
+		return http.StatusUnauthorized
+	case caller.Grant != nil || !g.may.Decide(auth.WithCaller(r.Context(), caller), ref.Name{}, policy.Admin).Allowed:
+		return http.StatusForbidden
+	}
+	return http.StatusOK
+}
+
+// isLocal tells whether a request is of this machine. One that a proxy here passes on
+// comes from here too, but says so.
+func isLocal(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	return address(r.Context()).IsLoopback()
 }
 
 // decider tells package auth what the rules say.

@@ -38,7 +38,7 @@ import (
 func main() {
 	addr := flag.String("addr", "127.0.0.1:5007", "`host:port` to listen on")
 	root := flag.String("root", filepath.Join(os.TempDir(), "shibafu-step7"), "`folder` to keep the registry in")
-	rules := flag.String("policy", "", "`file` of rules; without one, users may do everything and nobody else anything")
+	rules := flag.String("policy", "", "`file` of rules; without one, users may pull, push, delete and see the catalog, and nobody else anything")
 	secure := flag.Bool("tls", false, "speak TLS, with a certificate of an authority that is made for it")
 	flag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "usage: step7-security [flags]\n       step7-security [flags] user NAME    add a user, whose password is the first line of stdin")

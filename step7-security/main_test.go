@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -99,8 +101,8 @@ func pull(t *testing.T, c *client.Client, name ref.Name) error {
 	return err
 }
 
-// Without rules users may do everything, and nobody else anything.
-func TestUsersMayAll(t *testing.T) {
+// Without rules users may use the registry, and nobody else may.
+func TestUsersMayUse(t *testing.T) {
 	url := serve(t, options{root: t.TempDir()})
 	name := ref.MustName("team/app")
 	alice, nobody := as(t, url, "alice", wire.Options{}), as(t, url, "", wire.Options{})
@@ -173,7 +175,63 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// The figures are for this machine and for administrators, who are none without rules.
 func TestMetrics(t *testing.T) {
+	rules := filepath.Join(t.TempDir(), "rules.json")
+	const text = `{"rules": [{"subjects": ["user:alice"], "repositories": ["*"], "actions": ["admin"]},
+		{"subjects": ["user:bob"], "repositories": ["**"], "actions": ["pull", "push", "delete", "catalog"]}]}`
+	if err := os.WriteFile(rules, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	root := t.TempDir()
+	for _, name := range []string{"alice", "bob"} {
+		if err := addUser(root, name, strings.NewReader(name+"'s secret\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with := func(rules string) *guards {
+		g, err := newGuards(t.Context(), options{root: root, rules: rules}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	ruled, unruled := with(rules), with("")
+	tests := []struct {
+		name, from, user, header string
+		guards                   *guards
+		want                     int
+	}{
+		{"this machine", "127.0.0.1:1", "", "", unruled, 200},
+		{"this machine, IPv6", "[::1]:1", "", "", unruled, 200},
+		{"passed on by a proxy of this machine", "127.0.0.1:1", "", "X-Forwarded-For", unruled, 401},
+		{"passed on, otherwise", "127.0.0.1:1", "", "Forwarded", unruled, 401},
+		{"elsewhere", "192.0.2.1:1", "", "", unruled, 401},
+		{"a user without rules", "192.0.2.1:1", "alice", "", unruled, 403},
+		{"an administrator", "192.0.2.1:1", "alice", "", ruled, 200},
+		{"a user who may do all to repositories", "192.0.2.1:1", "bob", "", ruled, 403},
+		{"a wrong password", "192.0.2.1:1", "eve", "", ruled, 401},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := httptest.NewRequest("GET", "/metrics", nil)
+			r.RemoteAddr = tt.from
+			if tt.user != "" {
+				r.SetBasicAuth(tt.user, tt.user+"'s secret")
+			}
+			if tt.header != "" {
+				r.Header.Set(tt.header, "for=192.0.2.1")
+			}
+			w := httptest.NewRecorder()
+			tt.guards.handler(http.NotFoundHandler()).ServeHTTP(w, r)
+			if w.Code != tt.want || (w.Code == 401) != (w.Header().Get("WWW-Authenticate") != "") {
+				t.Errorf("%d, %v, want %d", w.Code, w.Header(), tt.want)
+			}
+		})
+	}
+}
+
+func TestRequestsAreCounted(t *testing.T) {
 	url := serve(t, options{root: t.TempDir()})
 	if err := push(t, as(t, url, "alice", wire.Options{}), ref.MustName("a")); err != nil {
 		t.Fatal(err)

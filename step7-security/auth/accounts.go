@@ -36,10 +36,14 @@ type Options struct {
 	UseFile string
 	// Concurrent is how many passwords are verified at once: each is a processor's work
 	// for a tenth of a second. 0 stands for half of the processors. Waiting is how many more
-	// may wait, half of them from one source (WithSource), each for as long as Patience; 0
-	// stands for the default.
+	// may wait, half of them from one Source, each for as long as Patience; 0 stands for
+	// the default.
 	Concurrent, Waiting int
 	Patience            time.Duration
+	// Source is where a context's request comes from: an address, or the network that it is
+	// in. Sources take turns, so one that tries many passwords makes itself wait, and not
+	// the others. nil stands for one source.
+	Source func(ctx context.Context) string
 	// Remember is how long a password that was right is not tried again; 0 stands for
 	// the default. It is forgotten at once if the user changes.
 	Remember time.Duration
@@ -54,11 +58,11 @@ type Options struct {
 
 // Attempts slow down the source of wrong passwords, which they find in the context.
 type Attempts interface {
-	// Begin is called before a secret is tried. Its error, if any, ends the attempt, and
-	// goes to the client if it is one of ocierr.
-	Begin(ctx context.Context) error
-	// Failed is called after one was wrong.
-	Failed(ctx context.Context)
+	// Attempt is called before a secret is tried, and done once afterwards: it succeeded
+	// if it was not wrong. Until then it counts as wrong, or many at once would all be
+	// free. Its error, if any, ends the attempt, and goes to the client if it is one of
+	// ocierr.
+	Attempt(ctx context.Context) (done func(succeeded bool), err error)
 }
 
 // Accounts are the users, robots and groups of the files. Its methods may be called at
@@ -100,6 +104,9 @@ func Open(opts Options) (*Accounts, error) {
 	opts.Remember = cmp.Or(opts.Remember, DefaultRemember)
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Source == nil {
+		opts.Source = func(context.Context) string { return "" }
 	}
 	if opts.Matches == nil {
 		opts.Matches = password.Hash.Matches
@@ -241,6 +248,13 @@ func versionOf(hash string) string {
 // GroupsOf are the groups in which a name stands, whoever vouches for it.
 func (a *Accounts) GroupsOf(name string) []string {
 	return slices.Clone(a.now.Load().groups[name])
+}
+
+// groupsWith are those groups and the ones that others vouch for.
+func (a *Accounts) groupsWith(name string, vouched []string) []string {
+	all := append(a.GroupsOf(name), vouched...)
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // Certificate is the identity of who has a certificate of this name (CertificateName).

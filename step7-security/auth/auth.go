@@ -71,7 +71,8 @@ type Identity struct {
 	// Expires is when the proof ends that this rests on; zero if it does not.
 	Expires time.Time
 
-	version string // of the secret; what was given out for another one is void
+	version string   // of the secret, or the issuer; what was given out for another is void
+	vouched []string // of Groups, those that an issuer's token named
 }
 
 // Nobody is the identity of who has shown no credentials.

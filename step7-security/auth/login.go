@@ -14,8 +14,12 @@ const OIDCUser = "oidc"
 // Issuers know the tokens of others.
 type Issuers interface {
 	// Identify tells who has a token, and what it is good for where its issuer decides
-	// that. What is not valid is ErrCredentials.
+	// that. Groups of the file of users are not its business. What is not valid is
+	// ErrCredentials.
 	Identify(ctx context.Context, token string) (Caller, error)
+	// Version is another one whenever what makes an identity of this name is changed, and
+	// "" if nothing makes one any more: tokens given out before are void.
+	Version(name string) string
 }
 
 // Gate tells who shows credentials, of whatever kind.
@@ -41,29 +45,53 @@ func (g *Gate) Basic(ctx context.Context, name, secret string) (Caller, error) {
 // Bearer tells who has a token. Its errors are ErrCredentials, and those of Issuers.
 func (g *Gate) Bearer(ctx context.Context, token string) (Caller, error) {
 	if g.Tokens.knows(token) {
-		return g.Tokens.Verify(token)
+		return g.own(token)
 	}
 	issuer, err := jwt.Issuer(token)
 	if err != nil {
 		return Caller{}, fmt.Errorf("%w: %w", ErrCredentials, err)
 	}
 	if issuer == g.Tokens.opts.Issuer {
-		return g.Tokens.Verify(token)
+		return g.own(token)
 	}
 	return g.foreign(ctx, token)
+}
+
+// own tells who has one of our tokens. One that was given out for another's is good as
+// long as that issuer is believed in the same things.
+func (g *Gate) own(token string) (Caller, error) {
+	caller, err := g.Tokens.Verify(token)
+	if err != nil || caller.Identity.Kind != OIDC {
+		return caller, err
+	}
+	if v := g.version(caller.Identity.Name); v == "" || v != caller.Identity.version {
+		return Caller{}, fmt.Errorf("%w: what is believed of the issuer has changed", ErrCredentials)
+	}
+	return caller, nil
+}
+
+func (g *Gate) version(name string) string {
+	if g.Issuers == nil {
+		return ""
+	}
+	return g.Issuers.Version(name)
 }
 
 func (g *Gate) foreign(ctx context.Context, token string) (Caller, error) {
 	if g.Issuers == nil {
 		return Caller{}, ErrCredentials
 	}
-	if err := g.Accounts.begin(ctx); err != nil {
+	var caller Caller
+	err := g.Accounts.attempt(ctx, func() (err error) {
+		caller, err = g.Issuers.Identify(ctx, token)
+		return err
+	})
+	if err != nil {
 		return Caller{}, err
 	}
-	caller, err := g.Issuers.Identify(ctx, token)
-	if err != nil {
-		return Caller{}, g.Accounts.failedWith(ctx, err)
-	}
+	id := &caller.Identity
+	id.version, id.vouched = g.version(id.Name), id.Groups
+	id.Groups = g.Accounts.groupsWith(id.Name, id.vouched)
 	return caller, nil
 }
 

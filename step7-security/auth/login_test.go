@@ -14,7 +14,12 @@ import (
 )
 
 // foreign lets one token in.
-type foreign struct{ final bool }
+type foreign struct {
+	final   bool
+	version string
+}
+
+func (f foreign) Version(string) string { return f.version }
 
 func (f foreign) Identify(_ context.Context, token string) (auth.Caller, error) {
 	if !strings.HasSuffix(token, ".good") {
@@ -33,7 +38,7 @@ func TestGate(t *testing.T) {
 	w.opts.Attempts = limit
 	a := w.open()
 	tokens := w.tokens(a)
-	gate := &auth.Gate{Accounts: a, Tokens: tokens, Issuers: foreign{}}
+	gate := &auth.Gate{Accounts: a, Tokens: tokens, Issuers: foreign{version: "1"}}
 	encode := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 	theirs := encode(`{}`) + "." + encode(`{"iss":"them"}`)
 
@@ -53,11 +58,32 @@ func TestGate(t *testing.T) {
 	if err != nil || c.Identity.Name != "oidc$x" || !slices.Equal(c.Identity.Groups, []string{"g"}) || c.Identity.Claims["ref"][0] != "main" {
 		t.Errorf("Bearer = %+v, %v", c, err)
 	}
+	w.edit(func(d *auth.Directory) error { return d.Join("builders", "oidc$x") })
+	if err := a.Poll(); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = gate.Bearer(t.Context(), r.Token); err != nil || !slices.Equal(c.Identity.Groups, []string{"builders", "g"}) {
+		t.Errorf("in a group of ours: %+v, %v", c, err)
+	}
+	again, err := answer(form)
+	w.edit(func(d *auth.Directory) error { return d.Leave("builders", "oidc$x") })
+	if err := errors.Join(err, a.Poll()); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = gate.Bearer(t.Context(), again.Token); err != nil || !slices.Equal(c.Identity.Groups, []string{"g"}) {
+		t.Errorf("no longer in a group of ours: %+v, %v", c, err)
+	}
+	for what, issuers := range map[string]auth.Issuers{"another version": foreign{version: "2"}, "no such issuer": foreign{}, "no issuers": nil} {
+		changed := &auth.Gate{Accounts: a, Tokens: tokens, Issuers: issuers}
+		if c, err := changed.Bearer(t.Context(), r.Token); !errors.Is(err, auth.ErrCredentials) {
+			t.Errorf("%s: %+v, %v", what, c, err)
+		}
+	}
 	r, err = answer(auth.Request{GrantType: "password", Username: "alice", Password: horse, Offline: true})
 	if err != nil || r.RefreshToken == "" {
 		t.Fatalf("a token for a password: %+v, %v", r, err)
 	}
-	again, err := answer(auth.Request{GrantType: "refresh_token", RefreshToken: r.RefreshToken})
+	again, err = answer(auth.Request{GrantType: "refresh_token", RefreshToken: r.RefreshToken})
 	if err != nil || again.RefreshToken != r.RefreshToken {
 		t.Errorf("a token for a refresh token: %+v, %v", again, err)
 	}

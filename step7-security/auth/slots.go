@@ -7,21 +7,6 @@ import (
 	"time"
 )
 
-type sourceKey struct{}
-
-// WithSource is a context of somebody who comes from a source: an address, or the network
-// that it is in. Sources take turns where passwords are verified, so one that tries many
-// makes itself wait, and not the others.
-func WithSource(ctx context.Context, source string) context.Context {
-	return context.WithValue(ctx, sourceKey{}, source)
-}
-
-// SourceOf is a context's source, "" if none was set.
-func SourceOf(ctx context.Context) string {
-	source, _ := ctx.Value(sourceKey{}).(string)
-	return source
-}
-
 // slots bound how many verify at once, and how many wait for that.
 type slots struct {
 	most     int // waiting, of all sources; half of it of one
@@ -38,9 +23,9 @@ func newSlots(concurrent, waiting int, patience time.Duration) *slots {
 	return &slots{most: waiting, patience: patience, free: concurrent, queues: map[string][]chan struct{}{}}
 }
 
-// acquire waits for a slot. Its errors are ErrBusy and that of ctx.
-func (s *slots) acquire(ctx context.Context) error {
-	source := SourceOf(ctx)
+// acquire waits for a slot, for somebody of a source. Its errors are ErrBusy and that of
+// ctx.
+func (s *slots) acquire(ctx context.Context, source string) error {
 	turn, err := s.enqueue(source)
 	if turn == nil || err != nil {
 		return err

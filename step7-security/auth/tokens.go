@@ -134,7 +134,7 @@ func (t *Tokens) Issue(ctx context.Context, id Identity, r Request) (Response, e
 		return Response{}, fmt.Errorf("%w: for more than a token holds", ErrRequest)
 	case r.GrantType == grantRefresh:
 		answer.RefreshToken = r.RefreshToken
-	case r.Offline && id.version != "":
+	case r.Offline && id.refreshes():
 		answer.RefreshToken, err = t.sign(refreshType, id, nil, now, t.opts.Refresh)
 	}
 	return answer, err
@@ -147,10 +147,13 @@ func (t *Tokens) sign(kind string, id Identity, access Access, now time.Time, li
 		Access: access, Own: own{Kind: id.Kind, Version: id.version},
 	}
 	if id.Kind == OIDC {
-		b.Own.Groups, b.Own.Claims = id.Groups, id.Claims
+		b.Own.Groups, b.Own.Claims = id.vouched, id.Claims
 	}
 	return t.keys.Signer().Sign(kind, b)
 }
+
+// refreshes tells whether an identity can go on without its secret.
+func (id Identity) refreshes() bool { return id.Kind == User || id.Kind == Robot }
 
 // granted is what of the scopes id may have; it is never nil, as others want a list.
 func (t *Tokens) granted(ctx context.Context, id Identity, scopes []Scope) Access {
@@ -241,7 +244,7 @@ func (t *Tokens) Refresh(token string) (Identity, error) {
 		return Identity{}, err
 	}
 	id, err := t.owner(v)
-	if err == nil && id.version == "" {
+	if err == nil && !id.refreshes() {
 		return Identity{}, ErrCredentials
 	}
 	return id, err
@@ -285,7 +288,7 @@ func (a *Accounts) still(name string, o own) (Identity, bool) {
 	case Certificate:
 		return a.Certificate(name), true
 	case OIDC:
-		return Identity{Name: name, Kind: OIDC, Groups: o.Groups, Claims: o.Claims}, true
+		return Identity{Name: name, Kind: OIDC, Groups: a.groupsWith(name, o.Groups), Claims: o.Claims, version: o.Version}, true
 	case Anonymous:
 		return Nobody(), name == ""
 	}

@@ -15,7 +15,7 @@ import (
 // Verify tells who a name and a secret are. A wrong name costs what a wrong secret does,
 // and both are ErrCredentials; ErrBusy where too many are waiting already. Errors of
 // Options.Attempts and of ctx are passed on.
-func (a *Accounts) Verify(ctx context.Context, name, secret string) (Identity, error) {
+func (a *Accounts) Verify(ctx context.Context, name, secret string) (id Identity, err error) {
 	if robot, is := RobotName(name); is {
 		return a.verifyRobot(ctx, robot, secret)
 	}
@@ -28,30 +28,27 @@ func (a *Accounts) Verify(ctx context.Context, name, secret string) (Identity, e
 	if known && a.remembers(key, user.version) {
 		return a.found(name, user.version)
 	}
-	if err := a.begin(ctx); err != nil {
-		return Identity{}, err
-	}
 	hash := user.hash
 	if !known {
 		hash = s.standIn(a.mac(name, ""))
 	}
-	if err := a.slots.acquire(ctx); err != nil {
-		return Identity{}, err
-	}
-	// Of many who come with the same password at once, the first one pays.
-	matches := known && a.remembers(key, user.version) || a.opts.Matches(hash, secret)
-	if known && matches {
-		a.good.put(key, user.version, a.opts.Remember) // before the next one's turn
-	}
-	a.slots.release()
-	if !known || !matches {
-		return Identity{}, a.failed(ctx)
-	}
-	id, err := a.found(name, user.version)
-	if err != nil {
-		return Identity{}, a.failed(ctx)
-	}
-	return id, nil
+	err = a.attempt(ctx, func() error {
+		if err := a.slots.acquire(ctx, a.opts.Source(ctx)); err != nil {
+			return err
+		}
+		// Of many who come with the same password at once, the first one pays.
+		matches := known && a.remembers(key, user.version) || a.opts.Matches(hash, secret)
+		if known && matches {
+			a.good.put(key, user.version, a.opts.Remember) // before the next one's turn
+		}
+		a.slots.release()
+		if !known || !matches {
+			return ErrCredentials
+		}
+		id, err = a.found(name, user.version)
+		return err
+	})
+	return id, err
 }
 
 func (a *Accounts) remembers(key [sha256.Size]byte, version string) bool {
@@ -69,38 +66,35 @@ func (a *Accounts) found(name, version string) (Identity, error) {
 }
 
 // verifyRobot hashes the secret of a robot that is not there too.
-func (a *Accounts) verifyRobot(ctx context.Context, robot, secret string) (Identity, error) {
-	if err := a.begin(ctx); err != nil {
-		return Identity{}, err
-	}
-	if len(secret) > password.MaxLen {
-		return Identity{}, a.failed(ctx)
-	}
-	entry := a.now.Load().robots[robot]
-	same := subtle.ConstantTimeCompare([]byte(hashSecret(secret)), []byte(entry.Secret)) == 1
-	id, ok := a.current(RobotPrefix + robot)
-	if !same || !ok {
-		return Identity{}, a.failed(ctx)
-	}
-	a.uses.note(robot)
-	return id, nil
-}
-
-func (a *Accounts) begin(ctx context.Context) error {
-	if a.opts.Attempts == nil {
+func (a *Accounts) verifyRobot(ctx context.Context, robot, secret string) (id Identity, err error) {
+	err = a.attempt(ctx, func() error {
+		if len(secret) > password.MaxLen {
+			return ErrCredentials
+		}
+		entry := a.now.Load().robots[robot]
+		same := subtle.ConstantTimeCompare([]byte(hashSecret(secret)), []byte(entry.Secret)) == 1
+		known := false
+		if id, known = a.current(RobotPrefix + robot); !same || !known {
+			id = Identity{}
+			return ErrCredentials
+		}
+		a.uses.note(robot)
 		return nil
-	}
-	return a.opts.Attempts.Begin(ctx)
+	})
+	return id, err
 }
 
-func (a *Accounts) failed(ctx context.Context) error { return a.failedWith(ctx, ErrCredentials) }
-
-// failedWith tells Attempts of a failure, if it was that of who asks.
-func (a *Accounts) failedWith(ctx context.Context, err error) error {
-	if a.opts.Attempts != nil && errors.Is(err, ErrCredentials) {
-		a.opts.Attempts.Failed(ctx)
+// attempt tries a secret once Attempts allow it, and tells them whether it was wrong.
+func (a *Accounts) attempt(ctx context.Context, try func() error) (err error) {
+	if a.opts.Attempts == nil {
+		return try()
 	}
-	return err
+	done, err := a.opts.Attempts.Attempt(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { done(!errors.Is(err, ErrCredentials)) }()
+	return try()
 }
 
 // standIn is the hash that is tried for a name that nobody has: that of one of the users,

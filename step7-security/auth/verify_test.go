@@ -150,16 +150,19 @@ func TestTooManyAtOnce(t *testing.T) {
 	})
 }
 
+type sourceKey struct{}
+
 // One that tries many passwords makes itself wait, and nobody else.
 func TestSourcesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.opts.Concurrent, w.opts.Waiting, w.opts.Patience = 1, 100, time.Minute
+		w.opts.Source = func(ctx context.Context) string { source, _ := ctx.Value(sourceKey{}).(string); return source }
 		w.opts.Matches = func(password.Hash, string) bool { time.Sleep(100 * time.Millisecond); return false }
 		a := w.open()
 		done := make(chan error, 200)
 		try := func(source string) {
-			_, err := a.Verify(auth.WithSource(t.Context(), source), "alice", horse)
+			_, err := a.Verify(context.WithValue(t.Context(), sourceKey{}, source), "alice", horse)
 			done <- err
 		}
 		for range 200 {
@@ -204,19 +207,21 @@ func TestSamePasswordAtOnce(t *testing.T) {
 	})
 }
 
-// attempts lets nobody in whose context is marked.
+// attempts lets nobody in after two that failed.
 type attempts struct{ begun, failed int }
 
 var errSlow = errors.New("slow down")
 
-func (a *attempts) Begin(ctx context.Context) error {
+func (a *attempts) Attempt(context.Context) (done func(succeeded bool), err error) {
 	if a.begun++; a.failed >= 2 {
-		return errSlow
+		return nil, errSlow
 	}
-	return nil
+	return func(succeeded bool) {
+		if !succeeded {
+			a.failed++
+		}
+	}, nil
 }
-
-func (a *attempts) Failed(context.Context) { a.failed++ }
 
 func TestAttempts(t *testing.T) {
 	w := newWorld(t)

@@ -51,6 +51,6 @@
 // create-only denies push, which cannot be had without. The catalog, and the admin of
 // the registry, are not of one repository: they take a rule for *.
 //
-// Reading order: policy.go (decisions), glob.go, parse.go and read.go (the file),
-// guard.go (what stands between the handlers and the store).
+// Reading order: policy.go (decisions), glob.go, parse.go (the file), guard.go
+// (what stands between the handlers and the store).
 package policy

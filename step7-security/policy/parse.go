@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"shibafu.dev/step1-spec-notes/ref"
+	"shibafu.dev/step7-security/internal/strictjson"
 )
 
 // Quota bounds what some repositories hold together.
@@ -36,51 +37,70 @@ func (q *Quota) Has(name ref.Name) bool {
 // Quotas are those of the file, in its order.
 func (p *Policy) Quotas() []Quota { return p.quotas }
 
+// SyntaxError says what is wrong with a file, and where.
+type SyntaxError struct {
+	// Where is name:line:column, from 1, in bytes.
+	Where  string
+	Reason string
+}
+
+func (e *SyntaxError) Error() string { return e.Where + ": " + e.Reason }
+
 // Parse reads a policy; name is what errors call it. They are a *SyntaxError.
 func Parse(name string, raw []byte) (*Policy, error) {
-	r, err := newReader(name, raw)
+	p, err := parse(name, raw)
+	var fault *strictjson.Error
+	if errors.As(err, &fault) {
+		return nil, &SyntaxError{place(name, fault.Line, fault.Column), fault.Reason}
+	}
+	return p, err
+}
+
+func place(name string, line, column int) string { return fmt.Sprintf("%s:%d:%d", name, line, column) }
+
+func parse(name string, raw []byte) (*Policy, error) {
+	r, err := strictjson.NewReader(raw)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{reader: r, names: map[string]bool{}, claims: map[string]int{},
+	b := &builder{Reader: r, file: name, names: map[string]bool{}, claims: map[string]int{},
 		Policy: &Policy{named: map[identity][]int32{}, groups: map[string][]int32{}}}
-	err = r.object(map[string]func() error{
-		"rules":  func() error { return r.array(b.rule) },
-		"quotas": func() error { return r.array(b.quota) },
+	err = r.Object(map[string]func() error{
+		"rules":  func() error { return r.Array(b.rule) },
+		"quotas": func() error { return r.Array(b.quota) },
 	})
 	if err == nil {
-		err = r.end()
+		err = r.End()
 	}
-	if err != nil {
-		return nil, err
-	}
-	return b.Policy, nil
+	return b.Policy, err
 }
 
 // builder is a Policy that is being read.
 type builder struct {
-	*reader
+	*strictjson.Reader
 	*Policy
+	file   string
 	names  map[string]bool
 	claims map[string]int // where a subject's text is in Policy.claims
 }
 
 func (b *builder) rule() error {
-	start := b.start()
-	r := rule{where: b.where(start), label: fmt.Sprint("rule ", len(b.rules)+1)}
+	start := b.Start()
+	line, column := b.Place(start)
+	r := rule{where: place(b.file, line, column), label: fmt.Sprint("rule ", len(b.rules)+1)}
 	var subjects []string
 	var allows, denies Action
-	err := b.object(map[string]func() error{
-		"name":   func() error { return b.text(b.name("rule", &r.label)) },
-		"effect": func() error { return b.text(func(s string) error { return parseEffect(s, &r.deny) }) },
+	err := b.Object(map[string]func() error{
+		"name":   func() error { return b.Text(b.name("rule", &r.label)) },
+		"effect": func() error { return b.Text(func(s string) error { return parseEffect(s, &r.deny) }) },
 		"subjects": func() error {
-			return b.array(func() error {
-				return b.text(func(s string) error { subjects = append(subjects, s); return checkSubject(s) })
+			return b.Array(func() error {
+				return b.Text(func(s string) error { subjects = append(subjects, s); return checkSubject(s) })
 			})
 		},
 		"repositories": func() error { return b.globs(&r.repositories, nil) },
 		"actions": func() error {
-			return b.array(func() error { return b.text(func(s string) error { return addAction(s, &allows, &denies) }) })
+			return b.Array(func() error { return b.Text(func(s string) error { return addAction(s, &allows, &denies) }) })
 		},
 	})
 	if err != nil {
@@ -91,9 +111,9 @@ func (b *builder) rule() error {
 	}
 	switch {
 	case len(subjects) == 0 || len(r.repositories) == 0 || allows == 0:
-		return b.fault(start, "a rule has subjects, repositories and actions")
+		return b.Fault(start, "a rule has subjects, repositories and actions")
 	case allows&Catalog != 0 && allows&Admin == 0 && !r.match(""):
-		return b.fault(start, `the catalog is not of one repository: want the repositories ["*"]`)
+		return b.Fault(start, `the catalog is not of one repository: want the repositories ["*"]`)
 	}
 	b.rules = append(b.rules, r)
 	for _, s := range subjects {
@@ -103,20 +123,20 @@ func (b *builder) rule() error {
 }
 
 func (b *builder) quota() error {
-	start := b.start()
+	start := b.Start()
 	q := Quota{Name: fmt.Sprint("quota ", len(b.quotas)+1), Bytes: math.MaxInt64, Tags: math.MaxInt64}
 	var patterns []string
-	err := b.object(map[string]func() error{
-		"name":         func() error { return b.text(b.name("quota", &q.Name)) },
+	err := b.Object(map[string]func() error{
+		"name":         func() error { return b.Text(b.name("quota", &q.Name)) },
 		"repositories": func() error { return b.globs(&q.repositories, &patterns) },
-		"bytes":        func() error { return b.text(func(s string) (err error) { q.Bytes, err = parseBytes(s); return }) },
-		"tags":         func() error { return b.number(func(n int64) error { q.Tags = n; return nil }) },
+		"bytes":        func() error { return b.Text(func(s string) (err error) { q.Bytes, err = parseBytes(s); return }) },
+		"tags":         func() error { return b.Number(func(n int64) error { q.Tags = n; return nil }) },
 	})
 	if err != nil {
 		return err
 	}
 	if len(q.repositories) == 0 || q.Bytes == math.MaxInt64 && q.Tags == math.MaxInt64 {
-		return b.fault(start, "a quota has repositories, and bytes or tags")
+		return b.Fault(start, "a quota has repositories, and bytes or tags")
 	}
 	slices.Sort(patterns)
 	q.key = strings.Join(slices.Compact(patterns), " ")
@@ -141,8 +161,8 @@ func (b *builder) name(what string, to *string) func(s string) error {
 
 // globs reads patterns, and appends their texts too where those are wanted.
 func (b *builder) globs(to *[]glob, texts *[]string) error {
-	return b.array(func() error {
-		return b.text(func(s string) error {
+	return b.Array(func() error {
+		return b.Text(func(s string) error {
 			g, err := parseGlob(s)
 			if *to = append(*to, g); texts != nil {
 				*texts = append(*texts, s)

@@ -1,6 +1,7 @@
 package policy_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -194,10 +195,11 @@ func TestParseRefuses(t *testing.T) {
 	rule := func(s string) string { return "{\"rules\": [\n" + s + "]}" }
 	const rest = `"repositories": ["a"], "actions": ["pull"]`
 	tests := []struct{ name, text, want string }{
-		{"empty", "", "p:1:1: the file ends early"},
+		{"empty", "", "p:1:1: the document ends early"},
 		{"no object", "[]", "p:1:1: want an object"},
-		{"cut", `{"rules": [`, "p:1:12: the file ends early"},
+		{"cut", `{"rules": [`, "p:1:12: the document ends early"},
 		{"more", `{} {}`, "p:1:4: something follows the end"},
+		{"a comma more", `{},`, "p:1:3: something follows the end"},
 		{"unknown field", `{"rule": []}`, `p:1:2: there is no field "rule"`},
 		{"twice", `{"rules": [], "rules": []}`, `p:1:15: "rules" is there twice`},
 		{"in another case", `{"Rules": []}`, `p:1:2: there is no field "Rules"`},
@@ -240,6 +242,9 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("an error without a place: %v", err)
 			}
 			return
+		}
+		if !json.Valid([]byte(text)) {
+			t.Errorf("%q is not JSON", text)
 		}
 		p.Decide(user("ann", "team"), ref.MustName("team/a"), policy.Pull)
 	})

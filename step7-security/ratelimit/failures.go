@@ -47,26 +47,6 @@ func (f *Failures) Attempt(ctx context.Context, key string) (done func(succeeded
 	}, nil
 }
 
-// Check is Attempt for who tells of a failure afterwards, by Failed, and of nothing
-// else: some attempts at once may fail in advance.
-func (f *Failures) Check(ctx context.Context, key string) error {
-	done, err := f.Attempt(ctx, key)
-	if err == nil {
-		done(true)
-	}
-	return err
-}
-
-// Failed counts a failure of the source.
-func (f *Failures) Failed(key string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := time.Now()
-	s := f.table.come(key, now)
-	s.requests.take(now, 1, maxAdvance)
-	f.table.leave(s)
-}
-
 // wait takes a token as soon as there is one. mu is held, but not while it waits.
 func (f *Failures) wait(ctx context.Context, s *source) error {
 	late := time.Now().Add(f.limits.Wait)

@@ -25,6 +25,9 @@ type RefusedError struct{ After time.Duration }
 
 func (e *RefusedError) Error() string { return fmt.Sprintf("%v: again in %v", ErrRefused, e.After) }
 
+// RetryAfter is After, for who knows of errors only that they may say so.
+func (e *RefusedError) RetryAfter() time.Duration { return e.After }
+
 // Is makes errors.Is(e, ErrRefused) true.
 func (e *RefusedError) Is(target error) bool { return target == ErrRefused }
 

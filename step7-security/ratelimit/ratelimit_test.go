@@ -331,23 +331,6 @@ func TestFailures(t *testing.T) {
 		if tried != 3 {
 			t.Errorf("%d wrong ones were tried at once, want 3", tried)
 		}
-
-		// The same in two calls.
-		for i := range 100 {
-			if err := f.Check(t.Context(), "e"); err != nil {
-				t.Fatalf("after %d good ones: %v", i, err)
-			}
-		}
-		for range 1000 {
-			f.Failed("e")
-		}
-		var refused *ratelimit.RefusedError
-		if err := f.Check(t.Context(), "e"); !errors.As(err, &refused) || refused.After > time.Minute+10*time.Second {
-			t.Errorf("after many failures: %v", err)
-		}
-		if err := f.Check(t.Context(), "b"); err != nil {
-			t.Errorf("from elsewhere: %v", err)
-		}
 	})
 }
 

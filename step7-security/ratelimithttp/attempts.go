@@ -18,19 +18,14 @@ type Attempts struct {
 	Address func(ctx context.Context) netip.Addr
 }
 
-// Begin is called before a password is tried. It may wait; its error is one of ocierr,
-// or that of ctx.
-func (a Attempts) Begin(ctx context.Context) error {
-	err := a.Failures.Check(ctx, ratelimit.AddressKey(a.Address(ctx)))
+// Attempt is called before a password is tried, and done after it was. It may wait; its
+// error is one of ocierr that says when to come back, or that of ctx.
+func (a Attempts) Attempt(ctx context.Context) (done func(succeeded bool), err error) {
+	done, err = a.Failures.Attempt(ctx, ratelimit.AddressKey(a.Address(ctx)))
 	var refused *ratelimit.RefusedError
 	if errors.As(err, &refused) {
-		return &ocierr.Error{Code: ocierr.TooManyRequests,
-			Message: fmt.Sprintf("too many wrong passwords from your address; try again in %.0f seconds", math.Ceil(refused.After.Seconds()))}
+		return nil, errors.Join(&ocierr.Error{Code: ocierr.TooManyRequests,
+			Message: fmt.Sprintf("too many wrong passwords from your address; try again in %.0f seconds", math.Ceil(refused.After.Seconds()))}, err)
 	}
-	return err
-}
-
-// Failed is called after a password was wrong.
-func (a Attempts) Failed(ctx context.Context) {
-	a.Failures.Failed(ratelimit.AddressKey(a.Address(ctx)))
+	return done, err
 }

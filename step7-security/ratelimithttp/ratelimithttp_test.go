@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/iotest"
@@ -25,6 +27,8 @@ import (
 	"shibafu.dev/step2-cas/cas"
 	"shibafu.dev/step3-api/api"
 	"shibafu.dev/step3-api/pullhttp"
+	"shibafu.dev/step7-security/auth"
+	"shibafu.dev/step7-security/auth/password"
 	"shibafu.dev/step7-security/policy"
 	"shibafu.dev/step7-security/policyhttp"
 	"shibafu.dev/step7-security/ratelimit"
@@ -134,23 +138,72 @@ func TestAttempts(t *testing.T) {
 		}
 		here := from("2001:db8::1")
 		for range 2 {
-			if err := attempts.Begin(here); err != nil {
+			done, err := attempts.Attempt(here)
+			if err != nil {
 				t.Fatal(err)
 			}
-			attempts.Failed(here)
+			done(false)
 		}
-		err := attempts.Begin(from("2001:db8::2"))
+		_, err := attempts.Attempt(from("2001:db8::2"))
 		e, known := ocierr.From(err)
 		if !known || e.Status != http.StatusTooManyRequests || !strings.HasSuffix(e.Message, "try again in 9 seconds") {
 			t.Errorf("from the same network: %v", err)
 		}
-		if err := attempts.Begin(from("2001:db8:0:1::1")); err != nil {
+		if _, err := attempts.Attempt(from("2001:db8:0:1::1")); err != nil {
 			t.Errorf("from another: %v", err)
 		}
 		gone, stop := context.WithCancel(here)
 		stop()
-		if err := attempts.Begin(gone); !errors.Is(err, context.Canceled) {
+		if _, err := attempts.Attempt(gone); !errors.Is(err, context.Canceled) {
 			t.Errorf("for who is gone: %v", err)
+		}
+	})
+}
+
+// Wrong passwords that come at once are counted before any of them is known to be wrong.
+func TestGuessesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var tried atomic.Int64
+		users := filepath.Join(t.TempDir(), "users.json")
+		if err := auth.Edit(users, func(d *auth.Directory) error {
+			hash, err := password.Parse("$pbkdf2-sha256$1000$8PHy8/T19vf4.fr7/P3./w$JwgcbJZlHBoE0uPBMy9SZsCsIJXsYLx/8XwH97PVwMU")
+			return errors.Join(err, d.SetUser("alice", hash))
+		}); err != nil {
+			t.Fatal(err)
+		}
+		accounts, err := auth.Open(auth.Options{File: users, Concurrent: 4,
+			Attempts: ratelimithttp.Attempts{
+				Failures: ratelimit.NewFailures(ratelimit.Rate{PerSecond: 0.1, Burst: 10}, 5, time.Second, 10),
+				Address:  func(context.Context) netip.Addr { return netip.MustParseAddr("192.0.2.1") },
+			},
+			Matches: func(password.Hash, string) bool {
+				tried.Add(1)
+				time.Sleep(100 * time.Millisecond)
+				return false
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := make(chan error)
+		for i := range 20 {
+			go func() {
+				_, err := accounts.Verify(t.Context(), "alice", fmt.Sprint("guess ", i))
+				results <- err
+			}()
+		}
+		wrong, refused := 0, 0
+		for range 20 {
+			switch err := <-results; {
+			case errors.Is(err, auth.ErrCredentials):
+				wrong++
+			case errors.Is(err, ocierr.TooManyRequests):
+				refused++
+			default:
+				t.Error(err)
+			}
+		}
+		if wrong != 10 || refused != 10 || tried.Load() != 10 {
+			t.Errorf("%d wrong, %d refused, %d tried; want 10 of each", wrong, refused, tried.Load())
 		}
 	})
 }

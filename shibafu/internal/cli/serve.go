@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/signal"
+	"sync"
+	"syscall"
 
 	"shibafu.dev/shibafu/internal/server"
 )
@@ -35,8 +38,36 @@ func serveWith(ctx context.Context, config *server.Config, streams Streams) erro
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(streams.Out, "shibafu: serving on http://%s, data in %s\n", s.Addr(), s.Root())
-	return errors.Join(s.Serve(ctx), s.Close())
+	fmt.Fprintf(streams.Out, "shibafu: serving on %s, data in %s\n", s.URL(), s.Root())
+	if ca := s.CA(); ca != "" {
+		fmt.Fprintf(streams.Out, "shibafu: clients have to trust %s\n", ca)
+	}
+	if at := s.AdminAddr(); at != nil {
+		fmt.Fprintf(streams.Out, "shibafu: figures on http://%s/metrics\n", at)
+	}
+	return errors.Join(serveUntil(ctx, s), s.Close())
+}
+
+// serveUntil serves until ctx ends, and reads files again at SIGHUP.
+func serveUntil(ctx context.Context, s *server.Server) error {
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	ctx, stop := context.WithCancel(ctx)
+	var reloads sync.WaitGroup
+	defer reloads.Wait()
+	defer stop()
+	reloads.Go(func() {
+		for {
+			select {
+			case <-again:
+				s.Reload()
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return s.Serve(ctx)
 }
 
 // settle puts together what file, environment and command line say.

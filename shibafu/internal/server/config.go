@@ -5,12 +5,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
 	"shibafu.dev/step3-api/api"
 	"shibafu.dev/step4-upload/upload"
 	"shibafu.dev/step5-manifest/manifest"
 	"shibafu.dev/step5-manifest/repo"
+	"shibafu.dev/step7-security/ratelimit"
 )
 
 // Config is what a registry is served with. Every setting is a flag
@@ -35,6 +35,17 @@ type Config struct {
 	Manifest, Cache int64
 	Uploads         upload.Limits
 	HTTP            api.Limits
+	// AllowAnonymousAll is whether everybody who reaches the registry may do everything,
+	// where others than this machine's own programs reach it.
+	AllowAnonymousAll bool
+	Auth              AuthConfig
+	TLS               TLSConfig
+	Proxies           ProxiesConfig
+	// Source are the limits of each source of requests.
+	Source ratelimit.Limits
+	Logs   LogsConfig
+	// Admin is host:port to serve figures and profiles at, "" for nowhere.
+	Admin string
 
 	File        string
 	PrintConfig bool
@@ -71,13 +82,14 @@ func NewConfig(fs *flag.FlagSet) *Config {
 	d.define("port", "port", jsonNumber, "a port from 0 to 65535", nil)
 	d.text(&c.Root, "root", "root", defaultRoot(os.Geteuid(), os.Getenv), "`folder` that holds the store", c.validRoot)
 	d.text(&c.PublicURL, "public-url", "publicURL", "", "`URL` that clients reach this registry by, for Location headers; they are relative if it is empty", c.settlePublicURL)
-	fs.BoolVar(&c.Delete, "delete", true, "let clients delete manifests, tags and blobs")
-	d.define("delete", "delete", jsonBool, "true or false", nil)
+	d.flag(&c.Delete, "delete", "delete", true, "let clients delete manifests, tags and blobs")
 	d.word(&c.Missing, "missing", "missing", "`policy` for manifests that refer to what is not there: reject, index (take an index) or allow",
 		string(repo.RejectMissing), string(repo.AllowMissingInIndex), string(repo.AllowMissing))
 	fs.Var(levelValue{&c.LogLevel}, "log-level", "least `level` to log: debug, info, warn or error")
 	d.define("log-level", "log.level", jsonText, "debug, info, warn or error", nil)
 	d.word(&c.LogFormat, "log-format", "log.format", "`format` of the log: text or json", "text", "json")
+	c.Logs.define(d)
+	c.defineAccess(d)
 
 	d.bytes(&c.Manifest, "limits-manifest", "limits.manifest", manifest.MaxSize, 1, "largest manifest, in `bytes`")
 	d.bytes(&c.Cache, "limits-cache", "limits.cache", 16<<20, 1, "memory for manifests, and again for lists of tags, in `bytes`")
@@ -85,6 +97,7 @@ func NewConfig(fs *flag.FlagSet) *Config {
 	d.count(&c.Uploads.Sessions, "limits-sessions", "limits.sessions", upload.DefaultSessions, "`number` of open uploads in all")
 	d.count(&c.Uploads.PerRepository, "limits-repository-sessions", "limits.repositorySessions", upload.DefaultPerRepository, "`number` of open uploads in one repository")
 	d.duration(&c.Uploads.Idle, "limits-session-idle", "limits.sessionIdle", upload.DefaultIdle, "how long an upload may wait for its next request")
+	c.defineSource(d)
 	d.duration(&c.HTTP.Header, "limits-header", "limits.header", api.DefaultHeader, "how long a request's header may take")
 	d.count(&c.HTTP.HeaderBytes, "limits-header-bytes", "limits.headerBytes", api.DefaultHeaderBytes, "size of a request's header, in `bytes`")
 	d.duration(&c.HTTP.Idle, "limits-idle", "limits.idle", api.DefaultIdle, "how long a connection may wait for its next request")
@@ -92,43 +105,6 @@ func NewConfig(fs *flag.FlagSet) *Config {
 	d.duration(&c.HTTP.Window, "limits-window", "limits.window", api.DefaultWindow, "the time over which that rate is taken")
 	d.duration(&c.HTTP.Drain, "limits-drain", "limits.drain", api.DefaultDrain, "how long requests may go on once the server was asked to stop")
 	return c
-}
-
-// definer defines settings, each with its flag.
-type definer struct {
-	fs *flag.FlagSet
-	c  *Config
-}
-
-func (d definer) define(name, field string, k kind, want string, valid func() error) {
-	d.c.settings = append(d.c.settings, setting{name, field, k, want, valid})
-}
-
-func (d definer) text(p *string, name, field, value, usage string, valid func() error) {
-	d.fs.StringVar(p, name, value, usage)
-	d.define(name, field, jsonText, "text", valid)
-}
-
-// word defines a setting that is one of some words, the first unless told.
-func (d definer) word(p *string, name, field, usage string, words ...string) {
-	*p = words[0]
-	d.fs.Var(&wordValue{p, words}, name, usage)
-	d.define(name, field, jsonText, "text", oneOf(p, words...))
-}
-
-func (d definer) count(p *int, name, field string, value int, usage string) {
-	d.fs.IntVar(p, name, value, usage)
-	d.define(name, field, jsonNumber, "a whole number", atLeast(p, 1))
-}
-
-func (d definer) bytes(p *int64, name, field string, value, least int64, usage string) {
-	d.fs.Int64Var(p, name, value, usage)
-	d.define(name, field, jsonNumber, "a whole number", atLeast(p, least))
-}
-
-func (d definer) duration(p *time.Duration, name, field string, value time.Duration, usage string) {
-	d.fs.DurationVar(p, name, value, usage)
-	d.define(name, field, jsonText, "a duration such as 90s or 1h30m", atLeast(p, 1))
 }
 
 // defaultRoot is for the user uid; "" if nothing says where that keeps data.

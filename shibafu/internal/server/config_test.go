@@ -49,6 +49,26 @@ var samples = map[string][3]string{
 	"missing":                    {`"index"`, "allow", "reject"},
 	"log-level":                  {`"debug"`, "warn", "error"},
 	"log-format":                 {`"json"`, "text", "json"},
+	"log-access":                 {`"one"`, "two", "three"},
+	"log-access-every":           {`2`, "3", "4"},
+	"allow-anonymous-all":        {`true`, "false", "true"},
+	"auth-policy":                {`"one"`, "two", "three"},
+	"auth-htpasswd":              {`"one"`, "two", "three"},
+	"auth-issuers":               {`"one"`, "two", "three"},
+	"auth-token-lifetime":        {`"1m0s"`, "2m0s", "3m0s"},
+	"tls-cert":                   {`"one"`, "two", "three"},
+	"tls-key":                    {`"one"`, "two", "three"},
+	"tls-self-signed":            {`true`, "false", "true"},
+	"tls-client-ca":              {`"one"`, "two", "three"},
+	"tls-client-auth":            {`"required"`, "optional", "required"},
+	"tls-h2c":                    {`true`, "false", "true"},
+	"proxies":                    {`"10.0.0.1"`, "10.0.0.2", "10.0.0.3"},
+	"proxies-style":              {`"forwarded"`, "x-forwarded", "forwarded"},
+	"admin-addr":                 {`"127.0.0.1:1"`, "127.0.0.1:2", "127.0.0.1:3"},
+	"limits-source-requests":     {`1`, "2", "3"},
+	"limits-source-bytes":        {`1`, "2", "3"},
+	"limits-source-at-once":      {`1`, "2", "3"},
+	"limits-source-sessions":     {`1`, "2", "3"},
 	"limits-manifest":            {`1`, "2", "3"},
 	"limits-cache":               {`1`, "2", "3"},
 	"limits-blob":                {`1`, "2", "3"},
@@ -61,6 +81,13 @@ var samples = map[string][3]string{
 	"limits-rate":                {`1`, "2", "3"},
 	"limits-window":              {`"1s"`, "2s", "3s"},
 	"limits-drain":               {`"1s"`, "2s", "3s"},
+}
+
+// companions are what a setting goes with.
+var companions = map[string]string{
+	"tls-cert":      "--tls-key=key",
+	"tls-key":       "--tls-cert=cert",
+	"tls-client-ca": "--tls-self-signed",
 }
 
 func TestFlagOverEnvironmentOverFile(t *testing.T) {
@@ -93,6 +120,9 @@ func TestFlagOverEnvironmentOverFile(t *testing.T) {
 				{"flag over both", file, env, flags, values[2]},
 				{"an empty variable says nothing", file, map[string]string{s.variable(): ""}, nil, strings.Trim(values[0], `"`)},
 			} {
+				if with, ok := companions[s.flag]; ok {
+					tt.args = append([]string{with}, tt.args...)
+				}
 				_, fs, err := configure(t, tt.file, tt.env, tt.args...)
 				if err != nil || shown(fs, s.flag) != tt.want {
 					t.Errorf("%s: %q, %v, want %q", tt.name, shown(fs, s.flag), err, tt.want)
@@ -203,7 +233,7 @@ func TestLimitsTooSmall(t *testing.T) {
 		if s.kind == jsonText {
 			zero, less = "0s", "-1s"
 		}
-		if s.flag == "limits-blob" { // where 0 is no limit
+		if s.flag == "limits-blob" || strings.HasPrefix(s.flag, "limits-source-") { // where 0 is no limit
 			zero, problem = "-1", "less than 0"
 		}
 		for _, text := range []string{zero, less} {

@@ -206,7 +206,7 @@ func TestWarning(t *testing.T) {
 	} {
 		log := &logged{}
 		config := settings(t, t.TempDir())
-		config.Addr, config.Delete = tt.addr, !tt.noDelete
+		config.Addr, config.Delete, config.AllowAnonymousAll = tt.addr, !tt.noDelete, true
 		s, err := Open(context.Background(), config, slog.New(slog.NewTextHandler(log, nil)))
 		if err != nil {
 			t.Fatal(err)

@@ -83,7 +83,7 @@ func start(t *testing.T, root string, flags ...string) *running {
 			t.Error(err)
 		}
 	})
-	return &running{s, "http://" + s.Addr().String(), log, stop}
+	return &running{s, s.URL(), log, stop}
 }
 
 func (r *running) port() string { return r.base[strings.LastIndexByte(r.base, ':')+1:] }

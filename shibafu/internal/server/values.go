@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"shibafu.dev/step7-security/ratelimit"
 )
 
 // portValue is the value of --port: another way to set the address.
@@ -50,6 +52,31 @@ func (l levelValue) Set(text string) error {
 
 // Choices are the words for it.
 func (levelValue) Choices() []string { return []string{"debug", "info", "warn", "error"} }
+
+// rateValue is the value of a rate: so many a second.
+type rateValue struct{ *ratelimit.Rate }
+
+func (r *rateValue) set(n int64) {
+	*r.Rate = ratelimit.Rate{PerSecond: float64(n), Burst: float64(2 * n)}
+}
+
+func (r *rateValue) String() string {
+	if r.Rate == nil { // the zero value
+		return ""
+	}
+	return strconv.FormatInt(int64(r.PerSecond), 10)
+}
+
+// Set takes no more than what is exact as a float64. Whether it is too little is looked
+// at when all settings are known.
+func (r *rateValue) Set(text string) error {
+	n, err := strconv.ParseInt(text, 10, 52)
+	if err != nil {
+		return errors.New("want a whole number")
+	}
+	r.set(n)
+	return nil
+}
 
 // wordValue is the value of a setting that is one of some words. Whether it is one is
 // looked at when all settings are known.
@@ -95,13 +122,15 @@ func atLeast[T ~int | ~int64](p *T, least T) func() error {
 	}
 }
 
-func (c *Config) validAddr() error {
-	_, port, err := net.SplitHostPort(c.Addr)
+func (c *Config) validAddr() error { return validAddr(c.Addr) }
+
+func validAddr(text string) error {
+	_, port, err := net.SplitHostPort(text)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return fmt.Errorf("want host:port, not %q", c.Addr)
+		return fmt.Errorf("want host:port, not %q", text)
 	}
 	return nil
 }

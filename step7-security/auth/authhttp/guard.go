@@ -9,9 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
+	"time"
 
 	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step1-spec-notes/ocierr"
@@ -143,8 +146,11 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, needs []auth.Scop
 			problem = "invalid_token"
 		}
 	case errors.Is(reason, auth.ErrBusy):
-		w.Header().Set("Retry-After", "1")
+		setRetryAfter(w, reason)
 		return ocierr.TooManyRequests
+	case errors.Is(reason, ocierr.TooManyRequests):
+		setRetryAfter(w, reason)
+		return reason
 	case errors.Is(reason, auth.ErrUnavailable):
 		return errors.Join(ocierr.InternalError.WithStatus(http.StatusServiceUnavailable, nil), reason)
 	default:
@@ -156,6 +162,16 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, needs []auth.Scop
 	}
 	w.Header().Set("WWW-Authenticate", challenge)
 	return ocierr.Unauthorized
+}
+
+// setRetryAfter says when to come back: when the error says, if it does, else soon.
+func setRetryAfter(w http.ResponseWriter, err error) {
+	seconds := 1.0
+	var later interface{ RetryAfter() time.Duration }
+	if errors.As(err, &later) {
+		seconds = max(math.Ceil(min(later.RetryAfter(), 24*time.Hour).Seconds()), 1)
+	}
+	w.Header().Set("Retry-After", strconv.Itoa(int(seconds)))
 }
 
 // CanPull tells whether a context's caller may pull: what repo asks before a mount.

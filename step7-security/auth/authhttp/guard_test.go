@@ -18,6 +18,7 @@ import (
 	"shibafu.dev/step7-security/auth"
 	"shibafu.dev/step7-security/auth/authhttp"
 	"shibafu.dev/step7-security/auth/password"
+	"shibafu.dev/step7-security/ratelimit"
 )
 
 func TestMiddleware(t *testing.T) {
@@ -245,14 +246,17 @@ func TestMountsAndLists(t *testing.T) {
 
 type limiter struct{ err error }
 
-func (l limiter) Begin(context.Context) error { return l.err }
-func (l limiter) Failed(context.Context)      {}
+func (l limiter) Attempt(context.Context) (func(bool), error) { return nil, l.err }
 
 func TestLimits(t *testing.T) {
-	s := newServer(t, authhttp.Options{}, auth.Options{Attempts: limiter{ocierr.TooManyRequests}})
-	for _, path := range []string{"/v2/", "/token"} {
-		if w := s.raw("GET " + path + " HTTP/1.1\nAuthorization: " + basic("alice", horse)); w.Code != http.StatusTooManyRequests || code(w) != "TOOMANYREQUESTS" {
-			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+	soon := errors.Join(ocierr.TooManyRequests, &ratelimit.RefusedError{After: 6500 * time.Millisecond})
+	for want, err := range map[string]error{"1": ocierr.TooManyRequests, "7": soon} {
+		s := newServer(t, authhttp.Options{}, auth.Options{Attempts: limiter{err}})
+		for _, path := range []string{"/v2/", "/token"} {
+			w := s.raw("GET " + path + " HTTP/1.1\nAuthorization: " + basic("alice", horse))
+			if w.Code != http.StatusTooManyRequests || code(w) != "TOOMANYREQUESTS" || w.Header().Get("Retry-After") != want {
+				t.Errorf("%s: %d %s, Retry-After %q, want %s", path, w.Code, w.Body, w.Header().Get("Retry-After"), want)
+			}
 		}
 	}
 }

@@ -115,9 +115,7 @@ func (g *Guard) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="`+g.gate.Tokens.Service()+`", charset="UTF-8"`)
 	case errors.Is(err, auth.ErrBusy), errors.Is(err, ocierr.TooManyRequests):
 		word, e = "temporarily_unavailable", *ocierr.TooManyRequests.With(nil)
-		if w.Header().Get("Retry-After") == "" {
-			w.Header().Set("Retry-After", "1")
-		}
+		setRetryAfter(w, err)
 	case errors.Is(err, auth.ErrUnavailable):
 		word, e = "temporarily_unavailable", *ocierr.InternalError.WithStatus(http.StatusServiceUnavailable, nil)
 		g.opts.Log.Error("no token could be made", "cause", err)

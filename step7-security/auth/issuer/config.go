@@ -1,6 +1,9 @@
 package issuer
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -94,6 +97,16 @@ func Parse(raw []byte) ([]Issuer, error) {
 		ids[i.ID], names[i.Issuer] = true, true
 	}
 	return c.Issuers, nil
+}
+
+// version names the entry as it is.
+func (i Issuer) version() string {
+	raw, err := json.Marshal(i) // nothing in it can fail
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8])
 }
 
 // fault says what is wrong, "" if nothing is.

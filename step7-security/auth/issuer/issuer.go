@@ -1,6 +1,6 @@
 // Package issuer knows the tokens of others: of CI systems, of Kubernetes, of token
 // servers that decide themselves who may do what. issuer.go tells who has a token,
-// config.go reads who is believed, rules.go makes names and groups of claims, keys.go
+// config.go reads who is believed, file.go follows the file of that, rules.go makes names and groups of claims, keys.go
 // keeps the issuers' keys.
 package issuer
 
@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"shibafu.dev/step7-security/auth"
@@ -22,25 +23,36 @@ const leeway = time.Minute
 // Set are the issuers that are believed. It is an auth.Issuers.
 type Set struct {
 	all      map[string]*known // by what their tokens call them
-	accounts Groups
+	versions map[string]string // by ID
 }
-
-// Groups knows the groups of names; auth.Accounts does.
-type Groups interface{ GroupsOf(name string) []string }
 
 type known struct {
 	config Issuer
 	keys   *keyring
 }
 
-// New believes the tokens of issuers. Groups that name such identities add to what the
-// rules give; accounts may be nil.
-func New(issuers []Issuer, fetcher Fetcher, accounts Groups) *Set {
-	s := &Set{map[string]*known{}, accounts}
+// New believes the tokens of issuers, whose keys fetcher gets.
+func New(issuers []Issuer, fetcher Fetcher) *Set { return renew(issuers, fetcher, &Set{}) }
+
+// renew is New with the keys that another set has already.
+func renew(issuers []Issuer, fetcher Fetcher, before *Set) *Set {
+	s := &Set{map[string]*known{}, map[string]string{}}
 	for _, c := range issuers {
-		s.all[c.Issuer] = &known{c, newKeyring(c, fetcher)}
+		keys := newKeyring(c, fetcher)
+		if k := before.all[c.Issuer]; k != nil && k.config.KeysURL == c.KeysURL && k.config.KeysFile == c.KeysFile {
+			keys = k.keys
+		}
+		s.all[c.Issuer] = &known{c, keys}
+		s.versions[c.ID] = c.version()
 	}
 	return s
+}
+
+// Version is that of the issuer's entry in the file: another one if anything of it is
+// another.
+func (s *Set) Version(name string) string {
+	id, _, _ := strings.Cut(strings.TrimPrefix(name, auth.OIDCPrefix), ":")
+	return s.versions[id]
 }
 
 // Identify tells who has a token. Its errors are auth.ErrCredentials,
@@ -63,7 +75,7 @@ func (s *Set) Identify(ctx context.Context, token string) (auth.Caller, error) {
 	if err != nil {
 		return auth.Caller{}, fmt.Errorf("%w: %w", auth.ErrCredentials, err)
 	}
-	return s.caller(k.config, claims)
+	return k.config.caller(claims)
 }
 
 // maxKept is how long a claim may be that is kept, in bytes: it goes into tokens.
@@ -76,16 +88,13 @@ func size(texts []string) (n int) {
 	return n
 }
 
-func (s *Set) caller(c Issuer, claims jwt.Claims) (auth.Caller, error) {
+func (c Issuer) caller(claims jwt.Claims) (auth.Caller, error) {
 	texts := flatten(claims.All)
 	name, groups, ok := c.match(texts)
 	if !ok {
 		return auth.Caller{}, fmt.Errorf("%w: no rule of %s fits", auth.ErrCredentials, c.ID)
 	}
 	id := auth.Identity{Name: auth.OIDCPrefix + c.ID + ":" + name, Kind: auth.OIDC, Groups: groups, Expires: claims.Expires}
-	if s.accounts != nil {
-		id.Groups = append(id.Groups, s.accounts.GroupsOf(id.Name)...)
-	}
 	slices.Sort(id.Groups)
 	id.Groups = slices.Compact(id.Groups)
 	for _, path := range c.Keep {

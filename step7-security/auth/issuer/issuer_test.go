@@ -52,14 +52,6 @@ func (w *world) Fetch(ctx context.Context, url string) ([]byte, error) {
 	return json.Marshal(w.set)
 }
 
-// GroupsOf knows one of them.
-func (w *world) GroupsOf(name string) []string {
-	if name == "oidc$github:acme" {
-		return []string{"builders", "ci"}
-	}
-	return nil
-}
-
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{}
@@ -68,7 +60,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Set = issuer.New(all, w, w)
+	w.Set = issuer.New(all, w)
 	return w
 }
 
@@ -100,10 +92,10 @@ func TestIdentify(t *testing.T) {
 	}{
 		{"first rule", github + `,"owner":"acme","ref":"refs/heads/main","repository":"acme/app"`, "oidc$github:acme/app ci release"},
 		{"glob", github + `,"owner":"acme","ref":"refs/tags/v1/x","repository":"acme/app"`, "oidc$github:acme/app ci release"},
-		{"second rule, groups of the file", github + `,"owner":"acme","ref":"refs/heads/x"`, "oidc$github:acme builders ci"},
+		{"second rule", github + `,"owner":"acme","ref":"refs/heads/x"`, "oidc$github:acme ci"},
 		{"no rule", github + `,"owner":"evil","ref":"refs/heads/main","repository":"acme/app"`, ""},
 		{"longer owner", github + `,"owner":"acme2","ref":"refs/heads/main","repository":"acme/app"`, ""},
-		{"one of a list", github + `,"owner":["x","acme"],"ref":"x"`, "oidc$github:acme builders ci"},
+		{"one of a list", github + `,"owner":["x","acme"],"ref":"x"`, "oidc$github:acme ci"},
 		{"claim without a value", github + `,"owner":null`, ""},
 		{"the name's claim is missing", github + `,"owner":"acme","ref":"refs/heads/main"`, ""},
 		{"the name has a space", github + `,"owner":"acme","ref":"refs/heads/main","repository":"a b"`, ""},
@@ -242,7 +234,7 @@ func TestKeysInAFile(t *testing.T) {
 			}
 		}
 		write()
-		set := issuer.New([]issuer.Issuer{{ID: "x", Issuer: "x", Audience: "reg", KeysFile: path, Grants: true}}, nil, nil)
+		set := issuer.New([]issuer.Issuer{{ID: "x", Issuer: "x", Audience: "reg", KeysFile: path, Grants: true}}, nil)
 		old := w.token(t, `"iss":"x","aud":"reg","sub":"s"`)
 		if _, err := set.Identify(t.Context(), old); err != nil {
 			t.Fatal(err)

@@ -25,7 +25,8 @@ func TestDecodeNamesTheLine(t *testing.T) {
 	tests := []struct{ name, text, want string }{
 		{"empty", "", "line 1: not a JSON object"},
 		{"array", "[]", "line 1: not a JSON object"},
-		{"cut", "{\n\"name\":", "line 2: not JSON"},
+		{"not JSON", "{\n\"name\": x}", "line 2: not JSON: invalid character 'x' looking for beginning of value"},
+		{"cut", "{\n\"name\":", "line 2: the document ends early"},
 		{"twice", "{\"name\": \"a\",\n\n\"name\": \"b\"}", `line 3: "name" is there twice`},
 		{"twice, escaped", "{\"name\": \"a\",\n\"n\\u0061me\": \"b\"}", `line 2: "name" is there twice`},
 		{"twice in other letters", "{\"sub\": {\"a\": 1,\n\"A\": 1}}", `line 2: "A" is there twice`},
@@ -33,7 +34,8 @@ func TestDecodeNamesTheLine(t *testing.T) {
 		{"unknown", "{\"name\": \"nme\",\n\"nme\": 1}", `line 2: unknown field "nme"`},
 		{"type", "{\n\"name\": 1}", "line 2: name is a number"},
 		{"UTF-8", "{\n\"name\": \"\xff\"}", "line 2: not UTF-8"},
-		{"behind the end", "{}\n{}", "line 2: something behind the end"},
+		{"behind the end", "{}\n{}", "line 2: something follows the end"},
+		{"a comma behind the end", "{},", "line 1: something follows the end"},
 		{"deep", strings.Repeat(`{"sub":`, 17), "line 1: nested too deeply"},
 	}
 	for _, tt := range tests {
