@@ -4,10 +4,10 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
 
 	"shibafu.dev/step7-security/auth/authhttp"
-	"shibafu.dev/step7-security/auth/issuer"
 	"shibafu.dev/step7-security/outbound"
 )
 
@@ -29,7 +29,7 @@ func TestFetch(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			raw, err := authhttp.NewFetcher(server.Client().Transport).Fetch(t.Context(), server.URL+tt.path)
+			raw, err := authhttp.NewFetcher(server.Client().Transport).Fetch(t.Context(), server.URL+tt.path, nil)
 			if !errors.Is(err, tt.err) || err == nil && string(raw) != tt.want {
 				t.Errorf("Fetch = %.40q, %v", raw, err)
 			}
@@ -37,20 +37,18 @@ func TestFetch(t *testing.T) {
 	}
 }
 
-// Without a transport it reaches the internet and nothing else; with one that is allowed to,
-// what is inside.
+// Without a transport of its own it reaches the internet, and what is allowed.
 func TestFetchInside(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`{"keys":[]}`)) }))
 	defer server.Close()
-	if _, err := authhttp.NewFetcher(nil).Fetch(t.Context(), server.URL); !errors.Is(err, outbound.ErrAddress) {
-		t.Errorf("without: %v, want %v", err, outbound.ErrAddress)
+	f := authhttp.NewFetcher(nil)
+	if _, err := f.Fetch(t.Context(), server.URL, nil); !errors.Is(err, outbound.ErrAddress) {
+		t.Errorf("not allowed: %v, want %v", err, outbound.ErrAddress)
 	}
-	transport, err := outbound.New(outbound.Options{Allow: issuer.Reach([]issuer.Issuer{{KeysURL: server.URL}})})
-	if err != nil {
-		t.Fatal(err)
+	if raw, err := f.Fetch(t.Context(), server.URL, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}); err != nil || string(raw) != `{"keys":[]}` {
+		t.Errorf("allowed: %q, %v", raw, err)
 	}
-	defer transport.CloseIdleConnections()
-	if raw, err := authhttp.NewFetcher(transport).Fetch(t.Context(), server.URL); err != nil || string(raw) != `{"keys":[]}` {
-		t.Errorf("with: %q, %v", raw, err)
+	if _, err := f.Fetch(t.Context(), server.URL, nil); !errors.Is(err, outbound.ErrAddress) {
+		t.Errorf("not allowed for another: %v, want %v", err, outbound.ErrAddress)
 	}
 }

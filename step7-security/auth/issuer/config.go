@@ -172,16 +172,12 @@ func isLocal(u *url.URL) bool {
 	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// Reach are the networks inside that are to be reached for the keys of issuers.
-func Reach(issuers []Issuer) []netip.Prefix {
-	var all []netip.Prefix
-	for _, i := range issuers {
-		all = append(all, i.KeysAllow...)
-		if u, err := url.Parse(i.KeysURL); err == nil && isLocal(u) {
-			all = append(all, netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128"))
-		}
+// allow are the networks inside that are reached for the issuer's keys.
+func (i Issuer) allow() []netip.Prefix {
+	if u, err := url.Parse(i.KeysURL); err == nil && isLocal(u) {
+		return append([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, i.KeysAllow...)
 	}
-	return all
+	return i.KeysAllow
 }
 
 // expand puts claims into the braces of a name. ok is false if one is not there, or is a

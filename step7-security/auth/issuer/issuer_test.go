@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -41,7 +42,7 @@ type world struct {
 	*issuer.Set
 }
 
-func (w *world) Fetch(ctx context.Context, url string) ([]byte, error) {
+func (w *world) Fetch(ctx context.Context, url string, allow []netip.Prefix) ([]byte, error) {
 	w.fetched = append(w.fetched, url)
 	if w.hold != nil {
 		<-w.hold
@@ -283,7 +284,15 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-func TestReach(t *testing.T) {
+// asked is a Fetcher that notes what it may reach.
+type asked []netip.Prefix
+
+func (a *asked) Fetch(_ context.Context, _ string, allow []netip.Prefix) ([]byte, error) {
+	*a = allow
+	return []byte(`{"keys": []}`), nil
+}
+
+func TestAllow(t *testing.T) {
 	tests := []struct{ name, url, allow, want string }{
 		{"the internet", "https://ci.test/keys", "", "[]"},
 		{"a network inside", "https://gitlab.internal/keys", `"10.0.0.0/8"`, "[10.0.0.0/8]"},
@@ -291,12 +300,44 @@ func TestReach(t *testing.T) {
 		{"this machine by name", "https://localhost/keys", "", "[127.0.0.0/8 ::1/128]"},
 		{"a name that only sounds like it", "https://localhost.example/keys", "", "[]"},
 	}
+	w := newWorld(t)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			all, err := issuer.Parse(fmt.Appendf(nil, `{"issuers": [{"id": "a", "issuer": "i", "audience": "r", "grants": true, "keys_url": %q, "keys_allow": [%s]}]}`, tt.url, tt.allow))
-			if got := fmt.Sprint(issuer.Reach(all)); err != nil || got != tt.want {
-				t.Errorf("Reach = %s, %v; want %s", got, err, tt.want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var a asked
+			_, err = issuer.New(all, &a).Identify(t.Context(), w.token(t, `"iss":"i","aud":"r","sub":"s"`))
+			if got := fmt.Sprint(a); !errors.Is(err, auth.ErrCredentials) || got != tt.want {
+				t.Errorf("may reach %s, %v; want %s", got, err, tt.want)
 			}
 		})
+	}
+}
+
+// What an issuer may be reached by is what its file says now.
+func TestAllowReloads(t *testing.T) {
+	w, path := newWorld(t), filepath.Join(t.TempDir(), "issuers.json")
+	var a asked
+	var f *issuer.File
+	for _, allow := range []string{"10.0.0.0/8", "10.1.0.0/16"} {
+		text := fmt.Sprintf(`{"issuers": [{"id": "a", "issuer": "i", "audience": "r", "grants": true, "keys_url": "https://x.test", "keys_allow": [%q]}]}`, allow)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if f == nil {
+			f, err = issuer.Open(path, &a)
+		} else {
+			err = f.Reload()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Identify(t.Context(), w.token(t, `"iss":"i","aud":"r","sub":"s"`))
+		if got := fmt.Sprint(a); !errors.Is(err, auth.ErrCredentials) || got != "["+allow+"]" {
+			t.Errorf("may reach %s, %v; want %s", got, err, allow)
+		}
 	}
 }
