@@ -14,6 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/ref"
+	"shibafu.dev/step2-cas/bucket/mem"
+	"shibafu.dev/step2-cas/cas"
+	"shibafu.dev/step5-manifest/manifest"
+	"shibafu.dev/step5-manifest/repo"
 	"shibafu.dev/step7-security/notify"
 	"shibafu.dev/step7-security/notifyhttp"
 	"shibafu.dev/step7-security/outbound"
@@ -220,5 +226,56 @@ func TestTargetChanges(t *testing.T) {
 	}
 	if err := s.Send(t.Context(), notify.Delivery{Target: target(t, server.URL, `, "allow": ["10.0.0.0/8"]`)}); !errors.Is(err, outbound.ErrAddress) {
 		t.Errorf("not allowed any more: %v", err)
+	}
+}
+
+// From a push to a receiver that verifies, over a restart of which it knows nothing.
+func TestEndToEnd(t *testing.T) {
+	const secret = "0123456789abcdef"
+	var up atomic.Bool
+	taken := make(chan string, 10)
+	server := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		switch err := notify.Verify(r.Header.Get(notify.SignatureHeader), secret, body, time.Now(), time.Minute); {
+		case err != nil:
+			t.Error(err)
+		case !up.Load():
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		taken <- string(body)
+	})
+	to := []*notify.Target{target(t, server.URL, local+`, "secret": "`+secret+`"`)}
+	b := mem.New()
+	for _, restarted := range []bool{false, true} {
+		n, err := notify.Open(t.Context(), notify.Options{Bucket: b, Sender: newSender(t)}, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { defer close(ended); n.Run(ctx) }()
+		if !restarted {
+			repos := repo.New(b, repo.CASBlobs{Store: cas.New(b, cas.Distribution)}, repo.Options{Outbox: n, Missing: repo.AllowMissing})
+			m, err := manifest.Parse("", []byte(image))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := repo.Push{Digest: digest.FromBytes([]byte(image)), Raw: []byte(image), Manifest: m, Tags: []ref.Tag{ref.MustTag("v1")}}
+			if err := repos.PushManifest(t.Context(), ref.MustName("team/app"), p); err != nil {
+				t.Fatal(err)
+			}
+		}
+		up.Store(restarted)
+		if restarted {
+			if body := <-taken; !strings.Contains(body, `"tag":"v1"`) {
+				t.Errorf("took %s", body)
+			}
+		}
+		cancel()
+		<-ended
+		if s := n.Status()[0]; !restarted && s.Queued != 1 {
+			t.Errorf("while nobody takes it: %+v", s)
+		}
 	}
 }
