@@ -148,3 +148,28 @@ func TestLeftovers(t *testing.T) {
 		}
 	})
 }
+
+// A clock that was set back does not put what is new before what waits.
+func TestClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, oneTarget)
+		w.mustPush("1", "v1")
+		for _, key := range w.queued() { // as of a server whose clock was ahead
+			raw, _, err := bucket.ReadAll(t.Context(), w.bucket, key, 1<<20)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ahead := strings.Replace(key, "/20000101T", "/20000102T", 1)
+			if err := w.bucket.Write(t.Context(), bucket.Change{Key: key, Delete: true}, bucket.Change{Key: ahead, Data: raw}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.restart(oneTarget)
+		w.mustPush("2", "v2")
+		defer w.run()()
+		synctest.Wait()
+		if got := onlyTags(w.sender.taken("ci")); !slices.Equal(got, pushed("v1", "v2")) {
+			t.Errorf("told %q", got)
+		}
+	})
+}
