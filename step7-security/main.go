@@ -3,21 +3,17 @@
 package main
 
 import (
-	"bufio"
-	"cmp"
 	"context"
-	"crypto/tls"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
+	"time"
 
 	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step2-cas/bucket/dir"
@@ -29,11 +25,15 @@ import (
 	"shibafu.dev/step5-manifest/manifest"
 	"shibafu.dev/step5-manifest/repo"
 	"shibafu.dev/step5-manifest/repohttp"
-	"shibafu.dev/step7-security/auth"
-	"shibafu.dev/step7-security/auth/password"
+	"shibafu.dev/step7-security/guards"
+	"shibafu.dev/step7-security/observe/metrics"
+	"shibafu.dev/step7-security/policy"
 	"shibafu.dev/step7-security/quota"
-	"shibafu.dev/step7-security/tlsconf"
+	"shibafu.dev/step7-security/ratelimit"
 )
+
+// usual is what one source may do: as much as a machine with many workers needs.
+var usual = ratelimit.Limits{Requests: ratelimit.Rate{PerSecond: 500, Burst: 2000}, AtOnce: 200, Queue: 200, Wait: 5 * time.Second}
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:5007", "`host:port` to listen on")
@@ -50,7 +50,7 @@ func main() {
 	var err error
 	switch {
 	case flag.NArg() == 0:
-		err = run(ctx, options{*addr, *root, *rules, *secure}, os.Stdout)
+		err = run(ctx, options{*addr, *root, *rules, *secure}, os.Stdout, os.Stderr)
 	case flag.NArg() == 2 && flag.Arg(0) == "user":
 		err = addUser(*root, flag.Arg(1), os.Stdin)
 	default:
@@ -69,41 +69,29 @@ type options struct {
 	secure            bool
 }
 
-// own is the folder below the root that holds users, keys and certificates.
-func own(root string) string { return filepath.Join(root, "shibafu") }
-
-func addUser(root, name string, in io.Reader) error {
-	line, err := bufio.NewReader(in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	hash, err := password.Make(strings.TrimRight(line, "\r\n"), 0)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(own(root), 0o700); err != nil {
-		return err
-	}
-	return auth.Edit(filepath.Join(own(root), "users.json"), func(d *auth.Directory) error { return d.SetUser(name, hash) })
+// newGuards opens what stands between clients and the registry.
+func newGuards(o options, counted *metrics.Registry, log *slog.Logger) (*guards.Guards, error) {
+	return guards.New(guards.Options{Folder: own(o.root), Policy: o.rules, Ask: true, Limits: usual, Access: log, Metrics: counted, Log: log})
 }
 
-func run(ctx context.Context, o options, out io.Writer) error {
+func run(ctx context.Context, o options, out, logs io.Writer) error {
 	files, err := dir.Open(o.root)
 	if err != nil {
 		return err
 	}
 	defer files.Close()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	g, err := newGuards(ctx, o, log)
+	log := slog.New(slog.NewTextHandler(logs, nil))
+	counted := &metrics.Registry{}
+	g, err := newGuards(o, counted, log)
 	if err != nil {
 		return err
 	}
 	store := cas.New(files, cas.Distribution)
-	keeper := quota.New(g.quotas)
-	repos := repo.New(files, repo.CASBlobs{Store: store}, repo.Options{CanPull: g.who.CanPull, Observer: keeper})
+	keeper := quota.New(func() []policy.Quota { return g.Policy().Quotas() })
+	repos := repo.New(files, repo.CASBlobs{Store: store}, repo.Options{CanPull: g.CanPull, Observer: keeper})
 	count := func() { keeper.Run(ctx, repos, log) }
 	go count()
-	go g.follow(ctx, count)
+	go g.Run(ctx, count)
 	uploads, err := upload.New(ctx, store, repos.CommitBlob, upload.Limits{})
 	if err != nil {
 		return err
@@ -117,7 +105,7 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	fmt.Fprintf(out, "serving %s on %s://%s\n", o.root, scheme(o), ln.Addr())
 
 	mux := api.NewMux(log)
-	mux.Use(g.middleware()...)
+	mux.Use(g.Middleware()...)
 	mux.Handle(endpoint.Base, api.Base)
 	ports := repohttp.Ports{Store: repos}
 	pullhttp.RegisterBlobs(mux, ports)
@@ -125,31 +113,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	pullhttp.RegisterBlobDelete(mux, ports)
 	uploadhttp.Register(mux, uploads, ports)
 	writes := quota.Writes{Keeper: keeper, Store: repos, Next: repos}
-	repohttp.RegisterPush(mux, g.may.Pusher(writes), manifest.MaxSize)
+	repohttp.RegisterPush(mux, g.May.Pusher(writes), manifest.MaxSize)
 	repohttp.RegisterDelete(mux, writes)
-	repohttp.RegisterLists(mux, g.may.Tags(repos), repos, g.may.Catalog(repos))
+	repohttp.RegisterLists(mux, g.May.Tags(repos), repos, g.May.Catalog(repos))
 
-	return api.Serve(ctx, ln, g.handler(mux), api.Limits{}, log)
-}
-
-func scheme(o options) string {
-	if o.secure {
-		return "https"
-	}
-	return "http"
-}
-
-// listen listens, with TLS if that is wished.
-func listen(o options, log *slog.Logger) (net.Listener, error) {
-	ln, err := net.Listen("tcp", o.addr)
-	if err != nil || !o.secure {
-		return ln, err
-	}
-	host, _, _ := net.SplitHostPort(o.addr)
-	certs, err := tlsconf.OpenSelfSigned(filepath.Join(own(o.root), "tls"), cmp.Or(host, "localhost"))
-	if err != nil {
-		return nil, errors.Join(err, ln.Close())
-	}
-	log.Info("clients have to trust an authority", "file", certs.CA())
-	return tls.NewListener(ln, tlsconf.Server(certs, tlsconf.ClientNone, nil)), nil
+	return api.Serve(ctx, ln, g.Handler(mux, map[string]http.Handler{"metrics": figures(counted, g)}), api.Limits{}, log)
 }

@@ -22,6 +22,7 @@ import (
 	"shibafu.dev/step6-client/client"
 	"shibafu.dev/step6-client/credential"
 	"shibafu.dev/step6-client/wire"
+	"shibafu.dev/step7-security/observe/metrics"
 )
 
 // started is where a registry listens, once it says so.
@@ -43,7 +44,7 @@ func serve(t *testing.T, o options) string {
 	o.addr = "127.0.0.1:0"
 	ctx, cancel := context.WithCancel(t.Context())
 	out, ended := &started{make(chan string, 1)}, make(chan error, 1)
-	go func() { ended <- run(ctx, o, out) }()
+	go func() { ended <- run(ctx, o, out, t.Output()) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-ended; err != nil {
@@ -189,17 +190,18 @@ func TestMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	with := func(rules string) *guards {
-		g, err := newGuards(t.Context(), options{root: root, rules: rules}, slog.New(slog.DiscardHandler))
+	with := func(rules string) http.Handler {
+		counted := &metrics.Registry{}
+		g, err := newGuards(options{root: root, rules: rules}, counted, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return g
+		return g.Handler(http.NotFoundHandler(), map[string]http.Handler{"metrics": figures(counted, g)})
 	}
 	ruled, unruled := with(rules), with("")
 	tests := []struct {
 		name, from, user, header string
-		guards                   *guards
+		guards                   http.Handler
 		want                     int
 	}{
 		{"this machine", "127.0.0.1:1", "", "", unruled, 200},
@@ -223,7 +225,7 @@ func TestMetrics(t *testing.T) {
 				r.Header.Set(tt.header, "for=192.0.2.1")
 			}
 			w := httptest.NewRecorder()
-			tt.guards.handler(http.NotFoundHandler()).ServeHTTP(w, r)
+			tt.guards.ServeHTTP(w, r)
 			if w.Code != tt.want || (w.Code == 401) != (w.Header().Get("WWW-Authenticate") != "") {
 				t.Errorf("%d, %v, want %d", w.Code, w.Header(), tt.want)
 			}

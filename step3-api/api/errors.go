@@ -17,14 +17,21 @@ var kept = map[string]bool{
 	"Allow": true, "Connection": true, "Content-Range": true, "Location": true, "Range": true, "Retry-After": true, "Www-Authenticate": true,
 }
 
+// ErrorOf is what err is sent to a client as. What is not an ocierr is an
+// InternalError, and known is false; a full disk, which any write can meet, is
+// StorageFull.
+func ErrorOf(err error) (e ocierr.Error, known bool) {
+	if errors.Is(err, bucket.ErrFull) {
+		err = errors.Join(ocierr.StorageFull, err)
+	}
+	return ocierr.From(err)
+}
+
 // writeError sends err in the form of the specification. What is not an ocierr
 // is a 500 whose cause goes to the log alone; the response carries an ID to find
 // it by.
 func (m *Mux) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, bucket.ErrFull) { // any write can meet it
-		err = errors.Join(ocierr.StorageFull, err)
-	}
-	e, known := ocierr.From(err)
+	e, known := ErrorOf(err)
 	h := w.Header()
 	for name := range h {
 		if !kept[name] {
@@ -54,10 +61,17 @@ func (m *Mux) logFault(w http.ResponseWriter, r *http.Request, err error, known 
 	if !known && r.Context().Err() != nil {
 		return
 	}
-	id := rand.Text()
+	id := m.requestID(r)
 	w.Header().Set("X-Request-Id", id)
 	m.log.LogAttrs(r.Context(), slog.LevelError, "request failed",
 		slog.String("id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("cause", err))
+}
+
+func (m *Mux) requestID(r *http.Request) string {
+	if m.RequestID != nil {
+		return m.RequestID(r.Context())
+	}
+	return rand.Text()
 }
 
 // WriteJSON sends v, as a 200.

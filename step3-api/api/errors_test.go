@@ -105,6 +105,16 @@ func TestErrorsAreFoundByDifferentIDs(t *testing.T) {
 	}
 }
 
+// An ID that others know the request by is the one that a fault is found by.
+func TestErrorsHaveTheIDOfTheirRequest(t *testing.T) {
+	mux, log := failing(errors.New("fault"), nil)
+	mux.RequestID = func(context.Context) string { return "its ID" }
+	w := ask(t, mux, "GET", "/v2/")
+	if id := w.Header().Get("X-Request-Id"); id != "its ID" || !strings.Contains(log.String(), `"id":"its ID"`) {
+		t.Errorf("ID %q, log: %s", id, log)
+	}
+}
+
 // Of what a handler has set for a success, an error keeps nothing; of what it has
 // set for the error, all.
 func TestErrorHeaders(t *testing.T) {

@@ -40,6 +40,9 @@ type Mux struct {
 	// If it is "", they are relative to the host, as the Host header can be
 	// anything. It is set before the first request.
 	PublicURL string
+	// RequestID names a context's request in the log and, after a fault, to its
+	// client. nil makes a name up for each fault. It is set before the first request.
+	RequestID func(context.Context) string
 }
 
 // NewMux returns a mux without handlers. Errors that are not the client's fault

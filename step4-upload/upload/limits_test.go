@@ -55,6 +55,9 @@ func TestLimitsOfSessions(t *testing.T) {
 			open(t, m, repoA, upload.ErrTooMany)
 			other := open(t, m, repoB, nil)
 			open(t, m, repoB, upload.ErrTooMany)
+			if n := m.Open(); n != 3 {
+				t.Errorf("%d are open", n)
+			}
 			wantError(t, m.Put(t.Context(), repoB, sha256Of("x"), strings.NewReader("x")), upload.ErrTooMany)
 
 			wantError(t, tt.end(m, repoA, first), tt.want)

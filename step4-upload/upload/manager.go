@@ -84,7 +84,8 @@ func (m *Manager) owner(ctx context.Context) string {
 // Start opens a session in a repository; the digest will be of the algorithm a.
 // ErrTooMany.
 func (m *Manager) Start(ctx context.Context, name ref.Name, a digest.Algorithm) (Status, error) {
-	n := note{Repository: name, Owner: m.owner(ctx), Touched: time.Now()}
+	now := time.Now()
+	n := note{Repository: name, Owner: m.owner(ctx), Started: now, Touched: now}
 	s := newSession(newID(), n)
 	s.algorithm = a
 	m.mu.Lock()
@@ -245,13 +246,7 @@ func (m *Manager) Cancel(ctx context.Context, name ref.Name, id string) error {
 	if err != nil {
 		return err
 	}
-	m.mu.Lock()
-	mine := m.claim(s)
-	m.mu.Unlock()
-	if !mine {
-		return nil
-	}
-	return m.free(ctx, s)
+	return m.stop(ctx, s)
 }
 
 // Close keeps the sessions that are in memory alone, as nothing came yet, for the
@@ -272,6 +267,13 @@ func (m *Manager) Close(ctx context.Context) error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// Open is how many sessions are open.
+func (m *Manager) Open() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.sessions)
 }
 
 // Run expires idle sessions until ctx ends.

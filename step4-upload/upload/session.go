@@ -18,6 +18,7 @@ import (
 type note struct {
 	Repository ref.Name  `json:"repository"`
 	Owner      string    `json:"owner,omitempty"`
+	Started    time.Time `json:"started,omitzero"` // zero in notes of earlier versions
 	Touched    time.Time `json:"touched"`
 }
 
@@ -162,6 +163,17 @@ func (m *Manager) give(ctx context.Context, s *session, w *cas.Writer) Status {
 	w.Cancel(context.WithoutCancel(ctx))
 	s.turn <- struct{}{}
 	return Status{}
+}
+
+// stop makes the session unknown and frees its bytes, or leaves that to who has the turn.
+func (m *Manager) stop(ctx context.Context, s *session) error {
+	m.mu.Lock()
+	mine := m.claim(s)
+	m.mu.Unlock()
+	if !mine {
+		return nil
+	}
+	return m.free(ctx, s)
 }
 
 // claim makes the session unknown, with the lock held. mine tells whether the

@@ -1,8 +1,8 @@
 // Package upload receives blobs in sessions: a session is opened, bytes are
 // added at its end in as many requests as it takes, and finishing it publishes
 // them under their digest. Sessions survive a restart of the process; those that
-// nobody goes on with expire. manager.go has the operations, session.go what
-// they share.
+// nobody goes on with expire. manager.go has the operations, list.go those of who
+// looks after all sessions, session.go what they share.
 package upload
 
 import (

@@ -34,8 +34,10 @@ const maxStored = 64 << 20
 func (s *Store) Manifest(ctx context.Context, name ref.Name, reference ref.TagOrDigest) (oci.Descriptor, []byte, error) {
 	id := manifestID{name, reference}
 	if c, ok := s.manifests.get(id); ok {
+		s.asked.hits.Add(1)
 		return c.desc, c.raw, nil
 	}
+	s.asked.misses.Add(1)
 	c, err := s.load(ctx, id)
 	if errors.Is(err, bucket.ErrNotExist) {
 		err = s.unknown(ctx, name, ErrManifestUnknown)

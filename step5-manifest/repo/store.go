@@ -100,6 +100,7 @@ type Store struct {
 	tags stripes[sync.Mutex]
 
 	manifests *cache[manifestID, *cached]
+	asked     lookups
 	tagLists  *cache[ref.Name, *nameList]
 	// whole is true where the index of referrers is complete, and false where it was
 	// not from the start.

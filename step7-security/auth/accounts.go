@@ -92,6 +92,7 @@ type snapshot struct {
 type account struct {
 	hash     password.Hash
 	disabled bool
+	htpasswd bool // where it stands
 	version  string
 }
 
@@ -196,7 +197,7 @@ func (a *Accounts) snapshot(files [2]source) (*snapshot, error) {
 			if err := CheckName(name); err != nil {
 				return nil, fmt.Errorf("%s: %w: user %q: %w", files[1].path, password.ErrHtpasswd, name, err)
 			}
-			s.users[name] = newAccount(h, false)
+			s.users[name] = newAccount(h, false, true)
 		}
 	}
 	if files[0].raw != nil {
@@ -220,7 +221,7 @@ func (s *snapshot) add(d *Directory) error {
 		if err != nil {
 			return err
 		}
-		s.users[name] = newAccount(h, entry.Disabled)
+		s.users[name] = newAccount(h, entry.Disabled, false)
 	}
 	s.robots = d.Robots
 	for group, list := range d.Groups {
@@ -235,14 +236,26 @@ func (s *snapshot) add(d *Directory) error {
 	return nil
 }
 
-func newAccount(h password.Hash, disabled bool) account {
-	return account{h, disabled, versionOf(h.String())}
+func newAccount(h password.Hash, disabled, htpasswd bool) account {
+	return account{h, disabled, htpasswd, versionOf(h.String())}
 }
 
 // versionOf names a secret's hash without telling it.
 func versionOf(hash string) string {
 	sum := sha256.Sum256([]byte("version of " + hash))
 	return hex.EncodeToString(sum[:8])
+}
+
+// HtpasswdUsers are the users that only the htpasswd file has, sorted.
+func (a *Accounts) HtpasswdUsers() []string {
+	names := []string{}
+	for name, user := range a.now.Load().users {
+		if user.htpasswd {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // GroupsOf are the groups in which a name stands, whoever vouches for it.

@@ -102,6 +102,9 @@ func TestPollKeepsTheLastGoodFiles(t *testing.T) {
 		if err := a.Poll(); !errors.Is(err, auth.ErrDirectory) || !strings.Contains(err.Error(), w.opts.File) {
 			t.Fatalf("Poll = %v", err)
 		}
+		if err := a.Err(); !errors.Is(err, auth.ErrDirectory) {
+			t.Errorf("Err = %v", err)
+		}
 		verify(nil)
 	}
 	if err := os.Remove(w.opts.File); err != nil {
@@ -112,8 +115,8 @@ func TestPollKeepsTheLastGoodFiles(t *testing.T) {
 	}
 	verify(nil)
 	w.write(w.opts.File, string(good))
-	if err := a.Poll(); err != nil {
-		t.Fatalf("mended, but %v", err)
+	if err := a.Poll(); err != nil || a.Err() != nil {
+		t.Fatalf("mended, but %v, %v", err, a.Err())
 	}
 	w.write(w.opts.File, "{}")
 	if err := a.Poll(); err != nil {
@@ -136,6 +139,16 @@ func TestOpenRefusesBadFiles(t *testing.T) {
 	w.write(w.opts.File, "")
 	if _, err := auth.Open(w.opts); !errors.Is(err, auth.ErrDirectory) {
 		t.Errorf("an empty file of users: %v", err)
+	}
+}
+
+// Of a name in both files, that of users counts.
+func TestHtpasswdUsers(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Htpasswd = filepath.Join(t.TempDir(), "htpasswd")
+	w.write(w.opts.Htpasswd, "zoe:"+bcrypt+"\nalice:"+bcrypt+"\nbob:"+bcrypt+"\n")
+	if got, want := w.open().HtpasswdUsers(), []string{"bob", "zoe"}; !slices.Equal(got, want) {
+		t.Errorf("HtpasswdUsers = %v, want %v", got, want)
 	}
 }
 

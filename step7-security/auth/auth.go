@@ -1,5 +1,5 @@
 // Package auth knows who somebody is. Users, robots and groups stand in a file
-// (directory.go) that is read again when it changes (accounts.go, source.go); verify.go
+// (directory.go, members.go) that is read again when it changes (accounts.go, source.go); verify.go
 // tries secrets, in turn (slots.go), and costs somebody who guesses as much as somebody who
 // knows. tokens.go gives out tokens and reads them, for scopes (scope.go, request.go);
 // login.go puts these and the tokens of others together. What somebody may do is decided
@@ -10,6 +10,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,21 +133,20 @@ func CallerOf(ctx context.Context) Caller {
 }
 
 // CertificateName is what a verified certificate calls its owner: the common name, else
-// the first DNS name or URI; "" if it has none that can be a name.
+// the one DNS name or URI that it has; "" if it names nobody, or more than one, or in
+// letters that cannot be a name.
 func CertificateName(c *x509.Certificate) string {
-	names := append([]string{c.Subject.CommonName}, c.DNSNames...)
-	for _, u := range c.URIs {
-		names = append(names, u.String())
-	}
-	for _, name := range names {
-		if name != "" {
-			if !isMember(CertificatePrefix + name) {
-				return ""
-			}
-			return CertificatePrefix + name
+	names := []string{c.Subject.CommonName}
+	if names[0] == "" {
+		names = slices.Clone(c.DNSNames)
+		for _, u := range c.URIs {
+			names = append(names, u.String())
 		}
 	}
-	return ""
+	if len(names) != 1 || names[0] == "" || !isMember(CertificatePrefix+names[0]) {
+		return ""
+	}
+	return CertificatePrefix + names[0]
 }
 
 // maxName is the longest name of a user, a robot or a group, in bytes; that of a member

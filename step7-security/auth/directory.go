@@ -1,9 +1,7 @@
 package auth
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,8 +11,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
-	"syscall"
 	"time"
 
 	"shibafu.dev/step7-security/auth/password"
@@ -105,43 +101,42 @@ func (d *Directory) check() (path string, err error) {
 	return "", nil
 }
 
+// ReadDirectory reads the file of users at path, which need not exist. Its errors are
+// ErrDirectory and those of the disk.
+func ReadDirectory(path string) (*Directory, error) {
+	raw, err := readFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return new(Directory), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ParseDirectory(raw)
+}
+
 // Edit changes the file of users at path, which need not exist, and holds off others that
 // do. If change fails, or leaves what cannot be, the file stays as it is.
 func Edit(path string, change func(*Directory) error) error {
-	unlock, err := lock(path + ".lock")
+	unlock, err := durable.Lock(path + ".lock")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	d := new(Directory)
-	raw, err := readFile(path)
-	if err == nil {
-		d, err = ParseDirectory(raw)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	d, err := ReadDirectory(path)
+	if err != nil {
 		return err
 	}
 	if err := change(d); err != nil {
 		return err
 	}
-	if raw, err = json.MarshalIndent(d, "", "  "); err != nil {
+	raw, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
 		return err
 	}
 	if _, err := ParseDirectory(raw); err != nil {
 		return err
 	}
 	return durable.Write(path, append(raw, '\n'))
-}
-
-func lock(path string) (unlock func() error, err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f.Close, nil
 }
 
 func readFile(path string) ([]byte, error) {
@@ -153,108 +148,3 @@ func readFile(path string) ([]byte, error) {
 	raw, err := io.ReadAll(io.LimitReader(f, maxDirectory+1))
 	return raw, err
 }
-
-// SetUser adds a user, or gives one another password. ErrName.
-func (d *Directory) SetUser(name string, hash password.Hash) error {
-	if err := CheckName(name); err != nil {
-		return err
-	}
-	if d.Users == nil {
-		d.Users = map[string]UserEntry{}
-	}
-	entry := d.Users[name]
-	entry.Password = hash.String()
-	d.Users[name] = entry
-	return nil
-}
-
-// RemoveUser takes a user out, of all groups too. ErrUnknown.
-func (d *Directory) RemoveUser(name string) error {
-	if _, known := d.Users[name]; !known {
-		return ErrUnknown
-	}
-	delete(d.Users, name)
-	d.leave(name)
-	return nil
-}
-
-const (
-	// secretLen is the length of a robot's secret, in bytes.
-	secretLen = 32
-	// secretPrefix tells people, and programs that look for lost secrets, what one is.
-	secretPrefix = "shibafu_robot_"
-)
-
-// AddRobot adds a robot and returns its secret, which is kept nowhere; expires may be zero.
-// ErrName, ErrExists.
-func (d *Directory) AddRobot(name, note string, expires time.Time) (secret string, err error) {
-	if err := CheckName(name); err != nil {
-		return "", err
-	}
-	if _, known := d.Robots[name]; known {
-		return "", ErrExists
-	}
-	raw := make([]byte, secretLen)
-	rand.Read(raw)
-	secret = secretPrefix + base64.RawURLEncoding.EncodeToString(raw)
-	if d.Robots == nil {
-		d.Robots = map[string]RobotEntry{}
-	}
-	d.Robots[name] = RobotEntry{Secret: hashSecret(secret), Created: time.Now().UTC().Truncate(time.Second), Expires: expires, Note: note}
-	return secret, nil
-}
-
-func hashSecret(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:])
-}
-
-// RemoveRobot takes a robot out, of all groups too. ErrUnknown.
-func (d *Directory) RemoveRobot(name string) error {
-	if _, known := d.Robots[name]; !known {
-		return ErrUnknown
-	}
-	delete(d.Robots, name)
-	d.leave(RobotPrefix + name)
-	return nil
-}
-
-// Join puts a member into a group, which is made if need be. ErrName, ErrExists.
-func (d *Directory) Join(group, member string) error {
-	if CheckName(group) != nil || !isMember(member) {
-		return ErrName
-	}
-	if slices.Contains(d.Groups[group], member) {
-		return ErrExists
-	}
-	if d.Groups == nil {
-		d.Groups = map[string][]string{}
-	}
-	d.Groups[group] = append(d.Groups[group], member)
-	return nil
-}
-
-// Leave takes a member out of a group, which ends with its last one. ErrUnknown.
-func (d *Directory) Leave(group, member string) error {
-	if !slices.Contains(d.Groups[group], member) {
-		return ErrUnknown
-	}
-	d.drop(group, member)
-	return nil
-}
-
-func (d *Directory) leave(member string) {
-	for group := range d.Groups {
-		d.drop(group, member)
-	}
-}
-
-func (d *Directory) drop(group, member string) {
-	d.Groups[group] = slices.DeleteFunc(d.Groups[group], func(m string) bool { return m == member })
-	if len(d.Groups[group]) == 0 {
-		delete(d.Groups, group)
-	}
-}
-
-// RobotName is the name of a robot without its prefix; ok is false for others.
-func RobotName(name string) (robot string, ok bool) { return strings.CutPrefix(name, RobotPrefix) }

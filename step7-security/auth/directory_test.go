@@ -72,6 +72,22 @@ func TestEdit(t *testing.T) {
 		{"a group", func(d *auth.Directory) error { return d.Join("team", "alice") }, nil},
 		{"the robot in it", func(d *auth.Directory) error { return d.Join("team", "robot$ci") }, nil},
 		{"twice in it", func(d *auth.Directory) error { return d.Join("team", "alice") }, auth.ErrExists},
+		{"keep the user out", func(d *auth.Directory) error { return d.DisableUser("alice", true) }, nil},
+		{"keep the robot out", func(d *auth.Directory) error { return d.DisableRobot("ci", true) }, nil},
+		{"let the robot in", func(d *auth.Directory) error { return d.DisableRobot("ci", false) }, nil},
+		{"keep a stranger out", func(d *auth.Directory) error { return d.DisableUser("bob", true) }, auth.ErrUnknown},
+		{"keep a strange robot out", func(d *auth.Directory) error { return d.DisableRobot("alice", true) }, auth.ErrUnknown},
+		{"renew the robot", func(d *auth.Directory) (err error) {
+			before, entry := secret, d.Robots["ci"]
+			if secret, err = d.RenewRobot("ci", time.Unix(2e9, 0)); secret == before || d.Robots["ci"].Secret == entry.Secret {
+				err = errors.New("the secret is the same")
+			}
+			return err
+		}, nil},
+		{"renew a stranger", func(d *auth.Directory) error { _, err := d.RenewRobot("cj", time.Time{}); return err }, auth.ErrUnknown},
+		{"another group", func(d *auth.Directory) error { return d.Join("others", "alice") }, nil},
+		{"no more of it", func(d *auth.Directory) error { return d.RemoveGroup("others") }, nil},
+		{"nor again", func(d *auth.Directory) error { return d.RemoveGroup("others") }, auth.ErrUnknown},
 		{"remove a stranger", func(d *auth.Directory) error { return d.RemoveUser("bob") }, auth.ErrUnknown},
 		{"what cannot be", func(d *auth.Directory) error { d.Users["x"] = auth.UserEntry{}; return nil }, auth.ErrDirectory},
 		{"remove the user", func(d *auth.Directory) error { return d.RemoveUser("alice") }, nil},
@@ -87,7 +103,10 @@ func TestEdit(t *testing.T) {
 		t.Fatalf("the file has the secret in it, or %v:\n%s", err, raw)
 	}
 	d, err := auth.ParseDirectory(raw)
-	if err != nil || len(d.Users) != 0 || len(d.Robots) != 1 || !slices.Equal(d.Groups["team"], []string{"robot$ci"}) {
+	if ci := d.Robots["ci"]; ci.Note != "builds" || ci.Disabled || ci.Expires.Unix() != 2e9 {
+		t.Errorf("the robot is %+v", ci)
+	}
+	if err != nil || len(d.Users) != 0 || len(d.Robots) != 1 || len(d.Groups) != 1 || !slices.Equal(d.Groups["team"], []string{"robot$ci"}) {
 		t.Errorf("the file holds %+v, %v", d, err)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
@@ -112,11 +131,7 @@ func TestEditsAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d, err := auth.ParseDirectory(raw); err != nil || len(d.Groups["team"]) != 8 {
+	if d, err := auth.ReadDirectory(path); err != nil || len(d.Groups["team"]) != 8 {
 		t.Errorf("%+v, %v", d, err)
 	}
 }

@@ -46,3 +46,25 @@ func TestParseRequests(t *testing.T) {
 		})
 	}
 }
+
+// What is read from a request is within its bounds, and a form has a grant.
+func FuzzParseForm(f *testing.F) {
+	f.Add("grant_type=password&username=alice&password=x&service=registry&scope=repository:a:pull+repository:b:pull,push")
+	f.Add("grant_type=refresh_token&refresh_token=t&access_type=offline")
+	f.Add("scope=a&scope=b&grant_type=%00")
+	f.Fuzz(func(t *testing.T, text string) {
+		values, err := url.ParseQuery(text)
+		if err != nil {
+			return
+		}
+		for _, parse := range []func(url.Values) (auth.Request, error){auth.ParseQuery, auth.ParseForm} {
+			if _, err := parse(values); err != nil && !errors.Is(err, auth.ErrRequest) && !errors.Is(err, auth.ErrScope) {
+				t.Fatalf("%q: %v", text, err)
+			}
+		}
+		r, err := auth.ParseForm(values)
+		if err == nil && (r.GrantType != "password" && r.GrantType != "refresh_token" || len(r.Scopes) > 64) {
+			t.Fatalf("%q: %+v", text, r)
+		}
+	})
+}

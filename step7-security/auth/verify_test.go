@@ -129,6 +129,9 @@ func TestTooManyAtOnce(t *testing.T) {
 		}
 		first := verify(t.Context())
 		second := verify(t.Context())
+		if n := a.Waiting(); n != 1 {
+			t.Errorf("%d are waiting", n)
+		}
 		if err := <-verify(t.Context()); !errors.Is(err, auth.ErrBusy) {
 			t.Errorf("with one too many in the queue: %v", err)
 		}

@@ -7,7 +7,7 @@ import (
 	"shibafu.dev/step1-spec-notes/ocierr"
 	"shibafu.dev/step1-spec-notes/ref"
 	"shibafu.dev/step7-security/auth"
-	"shibafu.dev/step7-security/observe"
+	"shibafu.dev/step7-security/auth/authhttp"
 	"shibafu.dev/step7-security/policy"
 )
 
@@ -17,18 +17,20 @@ import (
 // and, where that cannot be told now, others.
 func (g *Guards) MayAdmin(r *http.Request) (auth.Caller, error) {
 	caller, err := g.who.Caller(r)
-	observe.Identify(r.Context(), caller.Identity.Name)
 	switch {
-	case errors.Is(err, auth.ErrCredentials):
-		return caller, ocierr.Unauthorized
 	case err != nil:
-		return caller, err
-	case caller.Identity.Kind == auth.Anonymous, caller.Grant != nil:
-		return caller, ocierr.Unauthorized
+	case caller.Grant != nil:
+		err = authhttp.ErrGrant
+	case caller.Identity.Kind == auth.Anonymous:
+		err = authhttp.ErrNone
 	case !g.Policy().Decide(subject{caller.Identity}, ref.Name{}, policy.Admin).Allowed:
-		return caller, ocierr.Denied
+		err = ocierr.Denied
 	}
-	return caller, nil
+	identify(r, caller, err)
+	if errors.Is(err, auth.ErrCredentials) || errors.Is(err, authhttp.ErrGrant) || errors.Is(err, authhttp.ErrNone) {
+		return caller, ocierr.Unauthorized
+	}
+	return caller, err
 }
 
 // Admins lets those through to next who may do something with the registry itself, and

@@ -12,6 +12,7 @@ import (
 	"shibafu.dev/step7-security/auth"
 	"shibafu.dev/step7-security/auth/authhttp"
 	"shibafu.dev/step7-security/forwardedhttp"
+	"shibafu.dev/step7-security/observe"
 	"shibafu.dev/step7-security/policyhttp"
 	"shibafu.dev/step7-security/ratelimithttp"
 )
@@ -60,12 +61,16 @@ func (g *Guards) limit(m api.Middleware) api.Middleware {
 // to those.
 func (g *Guards) Handler(registry http.Handler, beside map[string]http.Handler) http.Handler {
 	tokens := map[string]http.Handler{
-		authhttp.TokenPath:           g.who.Tokens(),
-		authhttp.TokenPath + "/keys": authhttp.Keys(g.signing.set),
+		authhttp.TokenPath:           observe.Named("token", g.who.Tokens()),
+		authhttp.TokenPath + "/keys": observe.Named("keys", authhttp.Keys(g.signing.set)),
+	}
+	named := map[string]http.Handler{}
+	for first, h := range beside {
+		named[first] = observe.Named(first, h)
 	}
 	split := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		first, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-		own := beside[first]
+		own := named[first]
 		if t, ok := tokens[r.URL.Path]; ok && g.Asks() {
 			own = t
 		}
@@ -82,4 +87,11 @@ func (g *Guards) Handler(registry http.Handler, beside map[string]http.Handler) 
 // addressOf is where a context's request comes from.
 func addressOf(ctx context.Context) netip.Addr { return forwardedhttp.Origin(ctx).Addr }
 
-func clientOf(r *http.Request) netip.Addr { return addressOf(r.Context()) }
+// ClientOf is where a request comes from, behind the proxies that are trusted.
+func ClientOf(r *http.Request) netip.Addr { return addressOf(r.Context()) }
+
+// identify says who makes a request, and what came of asking.
+func identify(r *http.Request, caller auth.Caller, err error) {
+	id := caller.Identity
+	observe.Identify(r.Context(), observe.Caller{Name: id.Name, Kind: string(id.Kind), Result: authhttp.Result(err)})
+}

@@ -3,7 +3,8 @@
 // knows these packages; the registry, and the program around it, know this one.
 //
 // Reading order: guards.go (what there is), rules.go (the policy in force), subject.go
-// (an identity as rules name it), chain.go (the order in which requests meet them).
+// (an identity as rules name it), chain.go (the order in which requests meet them),
+// admins.go (who looks after the registry), looked.go (what they look after).
 package guards
 
 import (
@@ -66,7 +67,11 @@ type Options struct {
 	// Seen is told who makes each request, and why it was not let in, as
 	// authhttp.Options.Seen. It may be nil.
 	Seen func(r *http.Request, caller auth.Caller, err error)
-	Log  *slog.Logger
+	// Issued is told of each token that was given out, as authhttp.Options.Issued, and Done
+	// of each request once it was answered, as observe.Options.Done. Both may be nil.
+	Issued func(r *http.Request, id auth.Identity, asked auth.Request)
+	Done   func(*observe.Request)
+	Log    *slog.Logger
 }
 
 // What one address may do: guess a password now and then.
@@ -88,6 +93,7 @@ type Guards struct {
 	May     policy.Guard
 	limits  ratelimithttp.Sources
 	observe *observe.Observer
+	look    chan struct{} // asks Run to look at once
 }
 
 // New opens the files. Whoever calls it calls Run.
@@ -95,7 +101,28 @@ func New(o Options) (*Guards, error) {
 	if err := os.MkdirAll(o.Folder, 0o700); err != nil {
 		return nil, err
 	}
-	g := &Guards{opts: o, signing: signing{folder: filepath.Join(o.Folder, "keys")}}
+	g, err := Look(o)
+	if err != nil {
+		return nil, err
+	}
+	g.limits = ratelimithttp.Sources{
+		Identity:   func(ctx context.Context) string { return auth.CallerOf(ctx).Identity.Name },
+		Identities: ratelimit.New(o.Limits, sources),
+		Address:    ClientOf,
+		Addresses:  ratelimit.New(o.Limits, sources), // not those: a user may be called like an address
+	}
+	g.observe = observe.New(observe.Options{Log: o.Access, Every: o.Every, Metrics: o.Metrics, Client: ClientOf, Done: o.Done})
+	g.signing.wanted = true
+	if !g.Asks() {
+		return g, nil
+	}
+	return g, g.signing.open()
+}
+
+// Look opens the files for who looks after a registry that is not served: nothing is
+// made before something is changed, and nothing is guarded.
+func Look(o Options) (*Guards, error) {
+	g := &Guards{opts: o, signing: signing{folder: filepath.Join(o.Folder, "keys")}, look: make(chan struct{}, 1)}
 	var err error
 	if g.rules, err = openRules(cmp.Or(o.Policy, filepath.Join(o.Folder, PolicyFile)), o.Policy != ""); err != nil {
 		return nil, err
@@ -104,18 +131,8 @@ func New(o Options) (*Guards, error) {
 	if err := g.openGate(); err != nil {
 		return nil, err
 	}
-	g.limits = ratelimithttp.Sources{
-		Identity:   func(ctx context.Context) string { return auth.CallerOf(ctx).Identity.Name },
-		Identities: ratelimit.New(o.Limits, sources),
-		Address:    clientOf,
-		Addresses:  ratelimit.New(o.Limits, sources), // not those: a user may be called like an address
-	}
-	g.observe = observe.New(observe.Options{Log: o.Access, Every: o.Every, Metrics: o.Metrics, Client: clientOf})
-	g.Notice()
-	if !g.Asks() {
-		return g, nil
-	}
-	return g, g.signing.open()
+	g.asks.Store(g.named())
+	return g, nil
 }
 
 // openGate opens the users and the keys for their tokens.
@@ -146,11 +163,12 @@ func (g *Guards) openGate() (err error) {
 			return from.Scheme, from.Host
 		},
 		Seen: func(r *http.Request, caller auth.Caller, err error) {
-			observe.Identify(r.Context(), caller.Identity.Name)
+			identify(r, caller, err)
 			if o.Seen != nil {
 				o.Seen(r, caller, err)
 			}
 		},
+		Issued: o.Issued,
 	})
 	return err
 }
@@ -161,10 +179,15 @@ func (g *Guards) Asks() bool { return g.asks.Load() }
 
 // Notice sees whether there are users by now.
 func (g *Guards) Notice() {
-	o := g.opts
-	if o.Ask || o.Policy != "" || o.Htpasswd != "" || o.Issuers != "" || g.rules.some() || exists(filepath.Join(o.Folder, UsersFile)) {
-		g.asks.Store(true)
+	if g.named() && !g.asks.Swap(true) {
+		g.opts.Log.Info("there are users: everybody is asked who they are from now on")
 	}
+}
+
+// named tells whether something names users.
+func (g *Guards) named() bool {
+	o := g.opts
+	return o.Ask || o.Policy != "" || o.Htpasswd != "" || o.Issuers != "" || g.rules.some() || exists(filepath.Join(o.Folder, UsersFile))
 }
 
 func exists(file string) bool {
@@ -186,6 +209,21 @@ func (g *Guards) Accounts() *auth.Accounts { return g.accounts }
 // Keys are those that tokens are signed with; nil as long as there are none.
 func (g *Guards) Keys() *keys.Store { return g.signing.store.Load() }
 
+// Limits are the counts of what limits do, by what their sources are told apart by.
+func (g *Guards) Limits() map[string]func() ratelimit.Stats {
+	return map[string]func() ratelimit.Stats{"identity": g.limits.Identities.Stats, "address": g.limits.Addresses.Stats}
+}
+
+// Files are what tells why a file is not in force as it is now, nil if it is, by what it
+// holds.
+func (g *Guards) Files() map[string]func() error {
+	files := map[string]func() error{"users": g.accounts.Err, "policy": g.rules.err}
+	if g.issuers != nil {
+		files["issuers"] = g.issuers.Err
+	}
+	return files
+}
+
 // CanPull tells whether a context's caller may pull from a repository: for
 // repo.Options.CanPull.
 func (g *Guards) CanPull(ctx context.Context, name ref.Name) bool {
@@ -201,8 +239,27 @@ func (g *Guards) Reload() error {
 	if g.issuers != nil {
 		err = errors.Join(err, g.issuers.Reload())
 	}
-	g.Notice()
+	g.changed()
 	return err
+}
+
+// changed lets what was changed count at once, as far as it does not by itself.
+func (g *Guards) changed() {
+	g.Notice()
+	if g.Asks() && g.signing.wanted {
+		g.pollKeys(g.signing.open)
+	}
+	select {
+	case g.look <- struct{}{}:
+	default: // Run is about to look
+	}
+}
+
+// pollKeys tells the log if there are no keys, or none that can be read.
+func (g *Guards) pollKeys(poll func() error) {
+	if err := poll(); err != nil {
+		g.opts.Log.Error("signing keys could not be read; those known before go on to count", "cause", err)
+	}
 }
 
 // Run keeps everything up to date until ctx ends. changed is called after the policy
@@ -216,24 +273,21 @@ func (g *Guards) Run(ctx context.Context, changed func()) {
 	}
 	ticker := time.NewTicker(auth.DefaultInterval)
 	defer ticker.Stop()
-	for asked := g.Asks(); ; {
+	for before := g.Policy(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+		case <-g.look:
 		}
-		if g.rules.poll(g.opts.Log) {
+		g.rules.poll(g.opts.Log)
+		g.Notice()
+		if now := g.Policy(); now != before {
+			before = now
 			changed()
 		}
-		if g.Notice(); g.Asks() && !asked {
-			asked = true
-			g.opts.Log.Info("there are users: everybody is asked who they are from now on")
-			changed()
-		}
-		if asked {
-			if err := g.signing.poll(); err != nil {
-				g.opts.Log.Error("signing keys could not be read; those known before go on to count", "cause", err)
-			}
+		if g.Asks() {
+			g.pollKeys(g.signing.poll)
 		}
 	}
 }

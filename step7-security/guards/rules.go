@@ -25,6 +25,7 @@ type rules struct {
 	mu     sync.Mutex
 	files  *watch.Files[*policy.Policy] // nil while there is no file
 	missed string                       // what was last said about a file that cannot be opened
+	last   error                        // of the last look
 }
 
 // openRules reads a file of rules.
@@ -75,6 +76,17 @@ func (r *rules) reload() error {
 	return err
 }
 
+// fault says why what the file holds is not in force; nil if it is, or there is none.
+func (r *rules) fault() error {
+	_, err := r.look((*watch.Files[*policy.Policy]).Poll)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.files != nil {
+		return r.files.Err()
+	}
+	return err
+}
+
 // poll looks whether the file is another, and tells the log what it finds, once.
 func (r *rules) poll(log *slog.Logger) (changed bool) {
 	changed, err := r.look((*watch.Files[*policy.Policy]).Poll)
@@ -95,6 +107,7 @@ func (r *rules) poll(log *slog.Logger) (changed bool) {
 func (r *rules) look(how func(*watch.Files[*policy.Policy]) (bool, error)) (changed bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	defer func() { r.last = err }()
 	if r.files != nil {
 		return how(r.files)
 	}
@@ -102,4 +115,11 @@ func (r *rules) look(how func(*watch.Files[*policy.Policy]) (bool, error)) (chan
 		return err == nil, err
 	}
 	return false, nil
+}
+
+// err is what the last look found wrong.
+func (r *rules) err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.last
 }

@@ -2,6 +2,7 @@ package guards
 
 import (
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"shibafu.dev/step7-security/auth/jwt"
@@ -12,12 +13,15 @@ import (
 // are. It is an auth.Keys.
 type signing struct {
 	folder string
+	wanted bool // else none are made
+	mu     sync.Mutex
 	store  atomic.Pointer[keys.Store]
 }
 
-// open opens the keys, if that was not done. It is not called at once from several
-// goroutines.
+// open opens the keys, if that was not done.
 func (s *signing) open() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.store.Load() != nil {
 		return nil
 	}

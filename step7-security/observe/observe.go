@@ -2,21 +2,20 @@
 // request, and figures for Prometheus. It wraps the whole of a registry, to see what
 // is really answered, and each endpoint, to learn what was asked for.
 //
-// observe.go has the record of a request, writer.go what looks at the bytes, trace.go
-// the identity of a trace; package metrics counts.
+// observe.go has the log and what is counted, request.go what is known of a request,
+// writer.go what looks at the bytes, trace.go the identity of a trace; package metrics
+// counts.
 package observe
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"sync/atomic"
 	"time"
 
-	"shibafu.dev/step1-spec-notes/endpoint"
-	"shibafu.dev/step3-api/api"
 	"shibafu.dev/step7-security/observe/metrics"
 )
 
@@ -31,6 +30,9 @@ type Options struct {
 	Client func(*http.Request) netip.Addr
 	// Metrics gets the figures; nil for nowhere.
 	Metrics *metrics.Registry
+	// Done is told of each request once it was answered, for an audit; nil if nobody is.
+	// What it is given is its own only until it returns.
+	Done func(*Request)
 }
 
 // Observer observes the requests of one registry.
@@ -63,80 +65,57 @@ func New(o Options) *Observer {
 	}
 }
 
-// record is what is known of a request. It is filled on the way.
-type record struct {
-	begin    time.Time
-	endpoint *endpoint.Endpoint // nil for a path of nobody's
-	path     endpoint.Path
-	identity string
-	status   int  // 0 if none was sent
-	aborted  bool // the answer is not whole
-	in, out  int64
-}
-
-type recordKey struct{}
-
-func recordOf(ctx context.Context) *record {
-	r, _ := ctx.Value(recordKey{}).(*record)
-	return r
-}
-
-// Identify says who makes the request of that context, for its line in the log.
-func Identify(ctx context.Context, name string) {
-	if r := recordOf(ctx); r != nil {
-		r.identity = name
-	}
-}
-
-// Middleware learns which endpoint is asked for, and for what. It stands first.
-func (o *Observer) Middleware(e *endpoint.Endpoint, next api.Handler) api.Handler {
-	return func(w http.ResponseWriter, r *http.Request) error {
-		if rec := recordOf(r.Context()); rec != nil {
-			rec.endpoint, rec.path = e, api.PathOf(r)
-		}
-		return next(w, r)
-	}
-}
-
 // Handler observes all that next answers.
 func (o *Observer) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rec := &record{begin: time.Now()}
+		rec := &record{Request: Request{HTTP: r, Begin: time.Now()}}
+		rec.writer, rec.body = writer{ResponseWriter: w, record: rec}, body{r.Body, rec}
 		o.underWay.Add(1)
 		defer o.underWay.Add(-1)
-		rec.aborted = true // by a panic, which cuts the connection
-		defer func() {
-			o.count(r, rec)
-			o.log(r, rec)
-		}()
-		r = r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
+		rec.Aborted = true // by a panic, which cuts the connection
+		defer o.finish(rec)
+		inner := r.WithContext(context.WithValue(r.Context(), recordKey{}, rec))
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &body{r.Body, rec}
+			inner.Body = &rec.body
 		}
-		next.ServeHTTP(&writer{w, rec}, r)
-		rec.aborted = false
-		if rec.status == 0 {
-			rec.status = http.StatusOK
-		}
+		next.ServeHTTP(&rec.writer, inner)
+		rec.Aborted = false
 	})
+}
+
+// finish tells of a request that is over.
+func (o *Observer) finish(rec *record) {
+	rec.Duration = time.Since(rec.Begin)
+	rec.Response = rec.writer.Header()
+	if !rec.Aborted {
+		rec.Status = cmp.Or(rec.Status, http.StatusOK)
+		left := rec.HTTP.Context().Err() != nil
+		if err := rec.writer.err; err != nil {
+			rec.Gone = rec.Gone || left || isClients(err)
+			rec.Aborted = !rec.Gone
+		} else if left && rec.isShort() {
+			rec.Gone = true
+		}
+	}
+	o.count(&rec.Request)
+	o.log(&rec.Request)
+	if o.opts.Done != nil {
+		o.opts.Done(&rec.Request)
+	}
 }
 
 // other is what stands for what a client can make up.
 const other = "other"
 
-func (o *Observer) count(r *http.Request, rec *record) {
-	name := other
-	if rec.endpoint != nil {
-		name = rec.endpoint.Name
+func (o *Observer) count(q *Request) {
+	name, method := cmp.Or(q.Name, other), known(q.HTTP.Method)
+	o.requests.Add(1, name, method, q.outcome())
+	o.duration.Observe(q.Duration.Seconds(), name, method)
+	if q.Received > 0 {
+		o.received.Add(uint64(q.Received), name)
 	}
-	method := known(r.Method)
-	o.requests.Add(1, name, method, rec.outcome())
-	o.duration.Observe(time.Since(rec.begin).Seconds(), name, method)
-	if rec.in > 0 {
-		o.received.Add(uint64(rec.in), name)
-	}
-	if rec.out > 0 {
-		o.sent.Add(uint64(rec.out), name)
+	if q.Sent > 0 {
+		o.sent.Add(uint64(q.Sent), name)
 	}
 }
 
@@ -148,53 +127,52 @@ func known(method string) string {
 	return other
 }
 
-// outcome is the status, or the word for an answer that is not whole.
-func (r *record) outcome() string {
-	switch {
-	case r.aborted:
-		return "aborted"
-	case r.status == http.StatusOK: // without an allocation
-		return "200"
-	}
-	return strconv.Itoa(r.status)
-}
-
 // log writes the line of a request.
-func (o *Observer) log(r *http.Request, rec *record) {
-	if o.opts.Log == nil || !o.wanted(r, rec) {
+func (o *Observer) log(q *Request) {
+	if o.opts.Log == nil || !o.wanted(q) {
 		return
 	}
 	level := slog.LevelInfo
-	if rec.aborted || rec.status >= http.StatusInternalServerError {
+	if q.isFault() {
 		level = slog.LevelError
 	}
-	attrs := make([]slog.Attr, 0, 16)
-	attrs = append(attrs, slog.String("method", known(r.Method)), slog.Int("status", rec.status),
-		slog.Duration("duration", time.Since(rec.begin)), slog.String("client", o.client(r)))
-	for _, a := range []struct{ key, value string }{
-		{"identity", rec.identity},
-		{"endpoint", rec.endpointName()},
-		{"repository", rec.path.Name.String()},
-		{"reference", rec.reference()},
-		{"agent", r.UserAgent()},
-		{"trace", traceOf(r)},
+	attrs := make([]slog.Attr, 0, 20)
+	attrs = append(attrs, slog.String("id", q.ID()), slog.String("method", known(q.HTTP.Method)), slog.Int("status", q.Status),
+		slog.Duration("duration", q.Duration), slog.String("client", o.client(q.HTTP)))
+	for _, a := range [...]struct{ key, value string }{
+		{"identity", q.Caller.Name},
+		{"endpoint", q.Name},
+		{"spec", q.Spec()},
+		{"repository", q.Path.Name.String()},
+		{"reference", q.Reference()},
+		{"code", string(q.Code)},
+		{"agent", q.HTTP.UserAgent()},
+		{"trace", q.Trace()},
 	} {
 		if a.value != "" {
 			attrs = append(attrs, slog.String(a.key, clean(a.value)))
 		}
 	}
-	if rec.aborted {
+	if q.Aborted {
 		attrs = append(attrs, slog.Bool("aborted", true))
 	}
-	attrs = append(attrs, slog.Int64("received", rec.in), slog.Int64("sent", rec.out))
-	o.opts.Log.LogAttrs(r.Context(), level, "request", attrs...)
+	if q.Gone {
+		attrs = append(attrs, slog.Bool("gone", true))
+	}
+	attrs = append(attrs, slog.Int64("received", q.Received), slog.Int64("sent", q.Sent))
+	o.opts.Log.LogAttrs(q.HTTP.Context(), level, "request", attrs...)
+}
+
+// isFault tells whether a request failed by a fault of ours.
+func (q *Request) isFault() bool {
+	return q.Aborted || q.Status >= http.StatusInternalServerError && !q.Gone
 }
 
 // wanted tells whether a request has a line: one of so many, if it is a read that went
-// well.
-func (o *Observer) wanted(r *http.Request, rec *record) bool {
-	isRead := r.Method == http.MethodGet || r.Method == http.MethodHead
-	if o.opts.Every <= 1 || !isRead || rec.aborted || rec.status >= http.StatusBadRequest {
+// well. Clients that read with several connections go away from most of their requests.
+func (o *Observer) wanted(q *Request) bool {
+	isRead := q.HTTP.Method == http.MethodGet || q.HTTP.Method == http.MethodHead
+	if o.opts.Every <= 1 || !isRead || q.isFault() || q.Status >= http.StatusBadRequest && !q.Gone {
 		return true
 	}
 	return o.reads.Add(1)%o.opts.Every == 1
@@ -209,31 +187,4 @@ func (o *Observer) client(r *http.Request) string {
 		return ""
 	}
 	return at.Addr().Unmap().String()
-}
-
-func (r *record) endpointName() string {
-	if r.endpoint == nil {
-		return ""
-	}
-	return r.endpoint.Name
-}
-
-// reference is the tag or digest that was asked for.
-func (r *record) reference() string {
-	if !r.path.Digest.IsZero() {
-		return r.path.Digest.String()
-	}
-	if r.path.Pattern == endpoint.PullManifest.Pattern {
-		return r.path.Reference.String()
-	}
-	return ""
-}
-
-// clean bounds what comes from a client. That it is one line is the log's to see to.
-func clean(text string) string {
-	const most = 256
-	if len(text) > most {
-		return text[:most] + "…"
-	}
-	return text
 }

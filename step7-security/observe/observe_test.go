@@ -40,7 +40,7 @@ func newRegistry(t *testing.T, o observe.Options) *registry {
 		if r.PathValue("reference") == "missing" {
 			return ocierr.ManifestUnknown
 		}
-		observe.Identify(r.Context(), "alice")
+		observe.Identify(r.Context(), observe.Caller{Name: "alice", Kind: "user", Result: "ok"})
 		_, err := io.WriteString(w, "manifest")
 		return err
 	})
@@ -77,7 +77,7 @@ func (r *registry) do(method, path, body string, header ...string) map[string]an
 	if err := json.Unmarshal(r.log.Bytes(), &line); err != nil {
 		r.Fatalf("%v: %s", err, &r.log)
 	}
-	for _, key := range []string{"time", "duration"} {
+	for _, key := range []string{"time", "duration", "id"} {
 		if _, ok := line[key]; !ok {
 			r.Errorf("no %s in %s", key, &r.log)
 		}
@@ -98,27 +98,27 @@ func TestLines(t *testing.T) {
 		want         map[string]any
 	}{
 		{"read", "GET", "/v2/team/app/manifests/v1", "", []string{"User-Agent", "crane/1"}, map[string]any{
-			"level": "INFO", "msg": "request", "method": "GET", "status": 200.0, "client": "192.0.2.7", "identity": "alice", "endpoint": "pull manifest",
+			"level": "INFO", "msg": "request", "method": "GET", "status": 200.0, "client": "192.0.2.7", "identity": "alice", "endpoint": "pull manifest", "spec": "end-3",
 			"repository": "team/app", "reference": "v1", "agent": "crane/1", "received": 0.0, "sent": 8.0}},
 		{"error", "GET", "/v2/team/app/manifests/missing", "", nil, map[string]any{
-			"level": "INFO", "msg": "request", "method": "GET", "status": 404.0, "client": "192.0.2.7", "endpoint": "pull manifest",
-			"repository": "team/app", "reference": "missing", "received": 0.0, "sent": 80.0}},
+			"level": "INFO", "msg": "request", "method": "GET", "status": 404.0, "client": "192.0.2.7", "endpoint": "pull manifest", "spec": "end-3",
+			"repository": "team/app", "reference": "missing", "code": "MANIFEST_UNKNOWN", "received": 0.0, "sent": 80.0}},
 		{"write", "PUT", "/v2/team/app/manifests/v1", "12345", nil, map[string]any{
-			"level": "INFO", "msg": "request", "method": "PUT", "status": 201.0, "client": "192.0.2.7", "endpoint": "push manifest",
+			"level": "INFO", "msg": "request", "method": "PUT", "status": 201.0, "client": "192.0.2.7", "endpoint": "push manifest", "spec": "end-7a",
 			"repository": "team/app", "reference": "v1", "received": 5.0, "sent": 0.0}},
 		{"fault", "DELETE", "/v2/team/app/manifests/v1", "", nil, map[string]any{
-			"level": "ERROR", "msg": "request", "method": "DELETE", "status": 500.0, "client": "192.0.2.7", "endpoint": "delete manifest or tag",
+			"level": "ERROR", "msg": "request", "method": "DELETE", "status": 500.0, "client": "192.0.2.7", "endpoint": "delete manifest or tag", "spec": "end-9", "code": "INTERNAL_ERROR",
 			"repository": "team/app", "reference": "v1", "received": 0.0, "sent": 75.0}},
 		{"path of nobody's", "GET", "/v2/team/app/nothing", "", nil, map[string]any{
 			"level": "INFO", "msg": "request", "method": "GET", "status": 404.0, "client": "192.0.2.7", "received": 0.0, "sent": 74.0}},
 		{"method of nobody's", "BREW", "/v2/team/app/manifests/v1", "", nil, map[string]any{
 			"level": "INFO", "msg": "request", "method": "other", "status": 405.0, "client": "192.0.2.7", "received": 0.0, "sent": 73.0}},
 		{"panic", "GET", "/v2/a/blobs/sha256:" + hex, "", nil, map[string]any{
-			"level": "ERROR", "msg": "request", "method": "GET", "status": 0.0, "client": "192.0.2.7", "endpoint": "pull blob",
+			"level": "ERROR", "msg": "request", "method": "GET", "status": 0.0, "client": "192.0.2.7", "endpoint": "pull blob", "spec": "end-2",
 			"repository": "a", "reference": "sha256:" + hex, "aborted": true, "received": 0.0, "sent": 0.0}},
 		{"trace", "GET", "/v2/a/manifests/missing", "", []string{"Traceparent", "00-" + trace + "-00f067aa0ba902b7-01"}, map[string]any{
-			"level": "INFO", "msg": "request", "method": "GET", "status": 404.0, "client": "192.0.2.7", "endpoint": "pull manifest",
-			"repository": "a", "reference": "missing", "trace": trace, "received": 0.0, "sent": 80.0}},
+			"level": "INFO", "msg": "request", "method": "GET", "status": 404.0, "client": "192.0.2.7", "endpoint": "pull manifest", "spec": "end-3",
+			"repository": "a", "reference": "missing", "code": "MANIFEST_UNKNOWN", "trace": trace, "received": 0.0, "sent": 80.0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := r.do(tt.method, tt.path, tt.body, tt.header...)

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// traceOf is the identity of the trace that a request is a part of, "" for none.
+// TraceOf is the identity of the trace that a request is a part of, "" for none.
 // Source: W3C Trace Context, "traceparent Header".
-func traceOf(r *http.Request) string {
+func TraceOf(r *http.Request) string {
 	version, rest, ok := strings.Cut(r.Header.Get("Traceparent"), "-")
 	trace, rest, more := strings.Cut(rest, "-")
 	parent, flags, all := strings.Cut(rest, "-")

@@ -61,7 +61,27 @@ type Limiter struct {
 	limits Limits
 	mu     sync.Mutex
 	table  *table
+	stats  Stats
 }
+
+// Stats are counts of requests since a Limiter was made.
+type Stats struct {
+	// Waited are those that had to wait, whatever became of them; Refused those that were.
+	Waited, Refused uint64
+	// Waiting are those that wait now.
+	Waiting int
+}
+
+// Stats are the counts of now.
+func (l *Limiter) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stats
+}
+
+// begin and end are called around a wait. mu is held.
+func (l *Limiter) begin() { l.stats.Waited, l.stats.Waiting = l.stats.Waited+1, l.stats.Waiting+1 }
+func (l *Limiter) end()   { l.stats.Waiting-- }
 
 // New returns a Limiter that remembers so many sources at most.
 func New(l Limits, sources int) *Limiter {
@@ -90,6 +110,9 @@ func (l *Limiter) Enter(ctx context.Context, key string, goesOn bool) (*Visit, e
 		err = l.turn(ctx, s, goesOn, l.limits.Wait-time.Since(now))
 	}
 	if err != nil {
+		if errors.Is(err, ErrRefused) {
+			l.stats.Refused++
+		}
 		l.table.leave(s)
 		return nil, err
 	}
@@ -107,9 +130,11 @@ func (l *Limiter) token(ctx context.Context, s *source, goesOn bool) error {
 		return &RefusedError{wait}
 	}
 	s.waiting++
+	l.begin()
 	l.mu.Unlock()
 	err := sleep(ctx, wait)
 	l.mu.Lock()
+	l.end()
 	s.waiting--
 	if err != nil {
 		s.requests.give(paid)
@@ -128,6 +153,8 @@ func (l *Limiter) turn(ctx context.Context, s *source, goesOn bool, wait time.Du
 	}
 	mine := make(chan struct{})
 	s.queue = append(s.queue, mine)
+	l.begin()
+	defer l.end()
 	l.mu.Unlock()
 	var late <-chan time.Time
 	if !goesOn {

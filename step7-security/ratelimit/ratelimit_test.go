@@ -343,3 +343,19 @@ func BenchmarkEnter(b *testing.B) {
 		v.Leave()
 	}
 }
+
+func TestStats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := ratelimit.New(ratelimit.Limits{Requests: ratelimit.Rate{PerSecond: 1, Burst: 2}, AtOnce: 1, Queue: 3, Wait: 5 * time.Second}, 10)
+		go all(t, l, "a", false, 2*time.Second, 8) // two at once, three wait for a token, three are refused
+		synctest.Wait()
+		if got := l.Stats(); got != (ratelimit.Stats{Waited: 4, Refused: 3, Waiting: 4}) { // one of the two for its turn
+			t.Errorf("%+v", got)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := l.Stats(); got.Waiting != 0 || got.Waited < 5 {
+			t.Errorf("a minute later: %+v", got)
+		}
+	})
+}

@@ -2,8 +2,7 @@
 // while it runs, certificates for trying out, client certificates; and it says
 // whether a server may be open to all.
 //
-// Reading order: tlsconf.go, certificates.go, selfsigned.go, client.go (who a client
-// is), open.go.
+// Reading order: tlsconf.go, certificates.go, selfsigned.go, open.go.
 package tlsconf
 
 import (

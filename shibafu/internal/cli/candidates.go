@@ -101,6 +101,8 @@ func (p *partial) argument(ctx context.Context) completed {
 		return completed{onlyWords, p.hosts(ctx)}
 	case aFile:
 		return completed{more: files}
+	case aLevel:
+		return completed{onlyWords, []string{"debug", "info", "warn", "error"}}
 	case aShell:
 		return completed{onlyWords, slices.Sorted(maps.Keys(shells()))}
 	}

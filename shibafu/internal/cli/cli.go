@@ -1,7 +1,8 @@
 // Package cli is the command line of shibafu: one file a command.
 //
 // Reading order: cli.go, table.go (what there is), flags.go, advice.go (what to do
-// about an error), client.go (what the commands for images share); then any command.
+// about an error), client.go (what the commands for images share), registry.go (what those
+// share that look after a registry); then any command.
 package cli
 
 import (
@@ -63,7 +64,7 @@ func Run(ctx context.Context, args []string, s Streams) int {
 	switch {
 	case errors.As(err, &end) && end.err == nil:
 		return end.code
-	case err == nil, errors.Is(err, flag.ErrHelp), errors.Is(err, errUsage), errors.Is(err, errFaults):
+	case err == nil, errors.Is(err, flag.ErrHelp), errors.Is(err, errUsage), errors.Is(err, errFaults), errors.Is(err, errNo):
 	default:
 		text := err.Error()
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {

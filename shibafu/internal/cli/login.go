@@ -76,16 +76,15 @@ func keep(ctx context.Context, host string, cred credential.Credential, s Stream
 func askCredential(ctx context.Context, user string, fromStdin bool, s Streams) (credential.Credential, error) {
 	cred := credential.Credential{Username: user}
 	if fromStdin {
-		const most = 64 << 10
-		raw, err := io.ReadAll(io.LimitReader(s.In, most))
-		if cred.Password = strings.TrimRight(string(raw), "\r\n"); err == nil && (user == "" || cred.Password == "") {
+		var err error
+		if cred.Password, err = readPassword(s.In); err == nil && (user == "" || cred.Password == "") {
 			err = fmt.Errorf("%w: --password-stdin wants --username, and a password", cmdline.ErrUsage)
 		}
 		return cred, err
 	}
 	tty := terminal.Of(s.In)
 	if tty == nil {
-		return cred, fmt.Errorf("%w: nobody to ask for a password: --password-stdin reads one", cmdline.ErrUsage)
+		return cred, errNobody
 	}
 	in := bufio.NewReader(tty)
 	var err error
@@ -94,13 +93,7 @@ func askCredential(ctx context.Context, user string, fromStdin bool, s Streams) 
 			return cred, err
 		}
 	}
-	restore, err := terminal.Hush(tty)
-	if err != nil {
-		return cred, err
-	}
-	cred.Password, err = ask(ctx, in, s.Err, "Password: ")
-	restore()
-	fmt.Fprintln(s.Err) // the line end was not shown
+	cred.Password, err = askHidden(ctx, tty, in, s.Err, "Password: ")
 	if err == nil && (cred.Username == "" || cred.Password == "") {
 		err = fmt.Errorf("%w: neither may be empty", cmdline.ErrUsage)
 	}

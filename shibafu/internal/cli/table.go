@@ -43,6 +43,7 @@ const (
 	aHost
 	aFile
 	aShell
+	aLevel
 )
 
 // action does what a command is for.
@@ -51,6 +52,7 @@ type action func(ctx context.Context, args []string, s Streams) error
 // The groups.
 const (
 	ofRegistry = "Serve a registry"
+	ofKeeping  = "Look after a registry"
 	ofImages   = "Images"
 	ofLayers   = "Layers"
 	ofRunning  = "Containers"
@@ -63,6 +65,33 @@ func commands() []command {
 	return []command{
 		{group: ofRegistry, name: "registry serve", what: "serve a registry", more: settingsHelp, define: serve},
 		{group: ofRegistry, name: "registry fsck", what: "check a registry's store, and mend it", more: settingsHelp, define: fsck},
+		{group: ofKeeping, name: "registry user add", args: "NAME", what: "let somebody in", least: 1, most: 1, takes: []kind{nothing}, more: settingsHelp, define: userAdd},
+		{group: ofKeeping, name: "registry user passwd", args: "NAME", what: "give a user another password", least: 1, most: 1, takes: []kind{nothing}, more: settingsHelp, define: userPassword},
+		{group: ofKeeping, name: "registry user disable", args: "NAME...", what: "keep users out", least: 1, most: -1, takes: []kind{nothing}, more: settingsHelp, define: userDisable},
+		{group: ofKeeping, name: "registry user enable", args: "NAME...", what: "let them in again", least: 1, most: -1, takes: []kind{nothing}, more: settingsHelp, define: userEnable},
+		{group: ofKeeping, name: "registry user rm", args: "NAME...", what: "take users away", least: 1, most: -1, takes: []kind{nothing}, more: settingsHelp, define: userRemove},
+		{group: ofKeeping, name: "registry user ls", what: "list the users", more: settingsHelp, define: userList},
+		{group: ofKeeping, name: "registry robot add", args: "NAME", what: "let a program in, by a secret of its own", least: 1, most: 1, takes: []kind{nothing}, more: settingsHelp, define: robotAdd},
+		{group: ofKeeping, name: "registry robot renew", args: "NAME", what: "give a robot another secret", least: 1, most: 1, takes: []kind{nothing}, more: settingsHelp, define: robotRenew},
+		{group: ofKeeping, name: "registry robot disable", args: "NAME...", what: "keep robots out", least: 1, most: -1, takes: []kind{nothing}, more: settingsHelp, define: robotDisable},
+		{group: ofKeeping, name: "registry robot enable", args: "NAME...", what: "let them in again", least: 1, most: -1, takes: []kind{nothing}, more: settingsHelp, define: robotEnable},
+		{group: ofKeeping, name: "registry robot rm", args: "NAME...", what: "take robots away", least: 1, most: -1, takes: []kind{nothing}, more: settingsHelp, define: robotRemove},
+		{group: ofKeeping, name: "registry robot ls", what: "list the robots", more: settingsHelp, define: robotList},
+		{group: ofKeeping, name: "registry group add", args: "GROUP MEMBER...", what: "put somebody into a group", least: 2, most: -1, takes: []kind{nothing}, more: settingsHelp, define: groupAdd},
+		{group: ofKeeping, name: "registry group rm", args: "GROUP [MEMBER...]", what: "take members out of a group, or the group away", least: 1, most: -1, takes: []kind{nothing}, more: settingsHelp, define: groupRemove},
+		{group: ofKeeping, name: "registry group ls", what: "list the groups", more: settingsHelp, define: groupList},
+		{group: ofKeeping, name: "registry policy show", what: "print the rules", more: settingsHelp, define: policyShow},
+		{group: ofKeeping, name: "registry policy check", args: "FILE", what: "say whether a file can be the rules", least: 1, most: 1, takes: []kind{aFile}, more: settingsHelp, define: policyCheck},
+		{group: ofKeeping, name: "registry policy set", args: "FILE", what: "put a file in the place of the rules", least: 1, most: 1, takes: []kind{aFile}, more: settingsHelp, define: policySet},
+		{group: ofKeeping, name: "registry policy test", what: "say whether somebody may do something, and why", more: testHelp, define: policyTest},
+		{group: ofKeeping, name: "registry sessions ls", what: "list the open uploads", more: settingsHelp, define: sessionList},
+		{group: ofKeeping, name: "registry sessions cancel", args: "ID...", what: "end uploads", least: 1, most: -1, takes: []kind{nothing}, more: settingsHelp, define: sessionCancel},
+		{group: ofKeeping, name: "registry keys ls", what: "list the keys that tokens are signed with", more: settingsHelp, define: keyList},
+		{group: ofKeeping, name: "registry keys rotate", what: "sign tokens with a new key", more: settingsHelp, define: keyRotate},
+		{group: ofKeeping, name: "registry stats", what: "say how a server is doing", more: settingsHelp, define: stats},
+		{group: ofKeeping, name: "registry health", what: "say what is wrong with a server", more: settingsHelp, define: health},
+		{group: ofKeeping, name: "registry log-level", args: "[LEVEL]", what: "say what a server logs, or have it log more or less", most: 1, takes: []kind{aLevel}, more: settingsHelp, define: logLevel},
+		{group: ofKeeping, name: "registry reload", what: "have a server read users, rules and certificates again", more: settingsHelp, define: reload},
 		{group: ofImages, name: "pull", args: "IMAGE", what: "fetch an image from its registry", least: 1, most: 1, resumes: true, takes: []kind{anImage}, define: pull},
 		{group: ofImages, name: "push", args: "IMAGE", what: "send an image to its registry", least: 1, most: 1, resumes: true, takes: []kind{anImage}, define: push},
 		{group: ofImages, name: "copy", args: "SOURCE TARGET", what: "copy from anywhere to anywhere", least: 2, most: 2, more: placesHelp, resumes: true, takes: []kind{aPlace}, define: copyImage},
@@ -87,6 +116,10 @@ A setting is also an environment variable (--log-level is SHIBAFU_LOG_LEVEL) and
 of the file that --config names; --print-config prints such a file. A flag counts more
 than the environment, and that more than the file.
 `
+
+const testHelp = `
+The answer is the exit code too: 0 for yes, 1 for no.
+` + settingsHelp
 
 const runHelp = `
 Flags stand before IMAGE; what follows it is the command's. A container is gone when its

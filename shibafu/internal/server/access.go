@@ -35,7 +35,7 @@ func (s *Server) openGuards() error {
 	if err != nil {
 		return err
 	}
-	s.guards, err = guards.New(guards.Options{
+	options := guards.Options{
 		Folder: own(s.root),
 		Policy: c.Auth.Policy, Htpasswd: c.Auth.Htpasswd, Issuers: c.Auth.Issuers,
 		Ask:           c.TLS.ClientCA != "",
@@ -48,7 +48,9 @@ func (s *Server) openGuards() error {
 		Every:         uint64(c.Logs.Every),
 		Metrics:       s.metrics,
 		Log:           s.log,
-	})
+	}
+	s.tellGuards(&options)
+	s.guards, err = guards.New(options)
 	return err
 }
 

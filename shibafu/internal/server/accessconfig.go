@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"shibafu.dev/step7-security/audit"
 	"shibafu.dev/step7-security/forwarded"
 	"shibafu.dev/step7-security/ratelimit"
 	"shibafu.dev/step7-security/tlsconf"
@@ -62,6 +63,12 @@ type LogsConfig struct {
 	Access string
 	// Every is how many reads that went well share a line.
 	Every int
+	// Audit is the file for changes and refusals, "off", or "" for the one in the root.
+	Audit string
+	// AuditSize is how large that may become, in bytes, and AuditKeep how many old ones
+	// stay.
+	AuditSize int64
+	AuditKeep int
 }
 
 func (c *LogsConfig) define(d definer) {
@@ -72,6 +79,9 @@ func (c *LogsConfig) define(d definer) {
 		return nil
 	})
 	d.count(&c.Every, "log-access-every", "log.accessEvery", 1, "`number` of successful reads that share one line there")
+	d.text(&c.Audit, "log-audit", "log.audit", "", "`file` for a line of JSON about each change and each refusal; shibafu/audit.log in the root unless told, off nowhere", nil)
+	d.bytes(&c.AuditSize, "log-audit-size", "log.auditSize", audit.DefaultSize, 4096, "size at which that file is put aside for a new one, in `bytes`")
+	d.count(&c.AuditKeep, "log-audit-keep", "log.auditKeep", audit.DefaultKeep, "`number` of files that are put aside and stay")
 }
 
 // defineAccess defines what says who is let in, and how.

@@ -2,8 +2,9 @@
 // knows all of them, and it holds no logic of its own.
 //
 // Reading order: server.go (what runs), registry.go (the endpoints), access.go (who gets
-// there, and how), beside.go (what is served beside the registry); config.go, settle.go
-// (the settings); check.go (the store while no server runs).
+// there, and how), told.go (what is told of it), beside.go (what is served beside the
+// registry); config.go, settle.go (the settings); check.go (the store while no server
+// runs).
 package server
 
 import (
@@ -37,6 +38,7 @@ type Server struct {
 	guards  *guards.Guards
 	metrics *metrics.Registry
 	tls     transport
+	told
 	mux     *api.Mux
 	ln      net.Listener
 	admin   net.Listener // nil if there is none
@@ -63,12 +65,16 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.closers = append(s.closers, s.files.Close)
+	if err := s.openAudit(); err != nil {
+		return err
+	}
 	if err := s.openGuards(); err != nil {
 		return err
 	}
 	if err := s.build(ctx); err != nil {
 		return err
 	}
+	s.openTold()
 	return s.listen()
 }
 
@@ -154,7 +160,7 @@ func (s *Server) Root() string { return s.root }
 // Reload reads users, rules, and certificates again, and opens the logs anew. What is bad
 // is not taken over, and is in the log.
 func (s *Server) Reload() {
-	if err := errors.Join(s.guards.Reload(), s.tls.reload()); err != nil {
+	if err := errors.Join(s.guards.Reload(), s.tls.reload(), s.reopenLogs()); err != nil {
 		s.log.Error("something could not be read again, and is as it was before", "cause", err)
 		return
 	}
@@ -167,7 +173,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer background.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	for _, run := range []func(context.Context){s.uploads.Run, s.runGuards, s.tls.run} {
+	for _, run := range []func(context.Context){s.uploads.Run, s.runGuards, s.tls.run, s.runTold} {
 		background.Go(func() { run(ctx) })
 	}
 	requests := &underway{handler: s.guards.Handler(s.mux, s.beside())}

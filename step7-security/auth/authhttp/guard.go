@@ -1,6 +1,7 @@
 // Package authhttp asks who makes a request and whether they may, before its handler sees
 // it, and serves tokens. guard.go is the middleware, credentials.go reads what a request
-// shows, challenge.go says how to get in, token.go gives out tokens.
+// shows, challenge.go says how to get in, token.go gives out tokens, seen.go has words
+// for what came of it.
 package authhttp
 
 import (
@@ -48,6 +49,8 @@ type Options struct {
 	// Seen is told who made a request, and why it was not let in: err is nil, ErrNone,
 	// ErrGrant, ocierr.Denied, or an error of auth.Gate. May be nil.
 	Seen func(r *http.Request, caller auth.Caller, err error)
+	// Issued is told of each token that was given out, to whom and for what. May be nil.
+	Issued func(r *http.Request, id auth.Identity, asked auth.Request)
 	// Log is told why a token could not be made, if that was not the client's fault.
 	Log *slog.Logger
 }
@@ -73,6 +76,9 @@ func New(gate *auth.Gate, decider auth.Decider, opts Options) (*Guard, error) {
 	}
 	if opts.Seen == nil {
 		opts.Seen = func(*http.Request, auth.Caller, error) {}
+	}
+	if opts.Issued == nil {
+		opts.Issued = func(*http.Request, auth.Identity, auth.Request) {}
 	}
 	if opts.Origin == nil {
 		opts.Origin = origin

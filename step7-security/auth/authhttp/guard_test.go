@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -288,6 +289,32 @@ func FuzzAuthorization(f *testing.F) {
 		r.Header["Authorization"] = []string{value}
 		if w := s.do(r); w.Code != http.StatusUnauthorized {
 			t.Errorf("%q: %d", value, w.Code)
+		}
+	})
+}
+
+// Whatever a Host header says, the challenge is one that clients read, and sends them to
+// that host and to no other; or there is none.
+func FuzzHost(f *testing.F) {
+	s := newServer(f, authhttp.Options{}, auth.Options{})
+	for _, host := range []string{"reg.test", "[::1]:5000", `a",realm="https://evil`, "a@evil", "evil/x", "evil?", "\x00", "reg.test:"} {
+		f.Add(host)
+	}
+	f.Fuzz(func(t *testing.T, host string) {
+		r := httptest.NewRequest("GET", "/v2/team/a/tags/list", nil)
+		r.Host = host
+		w := s.do(r)
+		challenges := w.Header().Values("WWW-Authenticate")
+		if w.Code == http.StatusBadRequest && len(challenges) == 0 {
+			return
+		}
+		all, err := wire.ParseChallenges(challenges)
+		if w.Code != http.StatusUnauthorized || err != nil || len(all) != 1 || len(all[0].Params) != 3 {
+			t.Fatalf("%q: %d, %q, %v", host, w.Code, challenges, err)
+		}
+		realm, err := url.Parse(all[0].Params["realm"])
+		if err != nil || realm.Host != host || realm.Path != authhttp.TokenPath || realm.User != nil || realm.RawQuery != "" {
+			t.Fatalf("%q: realm %v, %v", host, realm, err)
 		}
 	})
 }

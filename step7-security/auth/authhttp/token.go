@@ -35,6 +35,7 @@ func (g *Guard) Tokens() http.Handler {
 			g.writeError(w, r, err)
 			return
 		}
+		g.opts.Issued(r, id, request)
 		writeJSON(w, http.StatusOK, answer)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -73,4 +74,35 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := issuer.Open(path, nil); !errors.Is(err, issuer.ErrConfig) {
 		t.Errorf("bad file: %v", err)
 	}
+}
+
+// No file that is taken lets in whom an issuer knows without asking anything of them.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(file))
+	f.Add([]byte(`{"issuers": [{"id": "a", "issuer": "i", "audience": "r", "keys_file": "k", "rules": [{"when": {"x": ["*"]}, "name": "{a}{b}"}]}]}`))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		all, err := issuer.Parse(raw)
+		if err != nil {
+			if !errors.Is(err, issuer.ErrConfig) {
+				t.Fatal(err)
+			}
+			return
+		}
+		for _, i := range all {
+			if i.Audience == "" || (i.KeysURL == "") == (i.KeysFile == "") {
+				t.Errorf("taken: %+v", i)
+			}
+			if len(i.Rules) == 0 && !i.Grants {
+				t.Errorf("without a rule: %+v", i)
+			}
+			for _, r := range i.Rules {
+				if len(r.When) == 0 {
+					t.Errorf("asks nothing: %+v", i)
+				}
+			}
+		}
+		if again, err := issuer.Parse(raw); err != nil || !reflect.DeepEqual(again, all) {
+			t.Errorf("%+v, and read again %+v, %v", all, again, err)
+		}
+	})
 }

@@ -62,3 +62,24 @@ func TestParsePEMRefuses(t *testing.T) {
 		})
 	}
 }
+
+// What is read as a set of keys holds only keys that one can verify with, under both of
+// their names.
+func FuzzParsePEM(f *testing.F) {
+	s := signer(f, jwt.EdDSA)
+	der, err := x509.MarshalPKIXPublicKey(s.Private().Public())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	f.Add([]byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		set, err := jwt.ParsePEM(raw)
+		switch {
+		case err != nil && !errors.Is(err, jwt.ErrKey):
+			t.Fatal(err)
+		case err == nil && (set.Len() < 2 || set.Len()%2 != 0):
+			t.Fatalf("%d keys", set.Len())
+		}
+	})
+}

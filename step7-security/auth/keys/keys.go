@@ -90,6 +90,27 @@ func (s *Store) set() jwt.Set {
 	return jwt.NewSet(public...)
 }
 
+// Info is a key as a list shows it.
+type Info struct {
+	ID        string
+	Algorithm jwt.Algorithm
+	Made      time.Time
+	// Signs is set for the one that signs; the others verify what they have signed.
+	Signs bool
+}
+
+// List are all keys that verify, the newest first.
+func (s *Store) List() []Info {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]Info, len(s.all))
+	for i, k := range s.all {
+		public := k.signer.Key()
+		list[i] = Info{public.ID(), public.Algorithm(), k.made, i == 0}
+	}
+	return list
+}
+
 // lookAgain is how soon an unknown key leads to another look at the folder.
 const lookAgain = time.Second
 

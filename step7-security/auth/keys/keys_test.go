@@ -74,6 +74,22 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+func TestList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := open(t, t.TempDir())
+		began := time.Now()
+		time.Sleep(time.Minute)
+		if err := s.Rotate(); err != nil {
+			t.Fatal(err)
+		}
+		list := s.List()
+		if len(list) != 2 || list[0].ID != s.Signer().Key().ID() || !list[0].Signs || list[1].Signs ||
+			list[0].Algorithm != jwt.EdDSA || !list[0].Made.Equal(began.Add(time.Minute)) || !list[1].Made.Equal(began) {
+			t.Errorf("List = %+v", list)
+		}
+	})
+}
+
 func poll(t *testing.T, s *keys.Store, want int, reason string) {
 	t.Helper()
 	if err := s.Poll(); err != nil || s.Set().Len() != want {

@@ -1,7 +1,7 @@
 // Package password keeps passwords as hashes that are slow to try, and verifies those
 // that other programs made. password.go is what others use; pbkdf2.go, bcrypt.go (over
 // blowfish.go and pi.go) and shacrypt.go are the schemes; htpasswd.go reads the files
-// of Apache's program.
+// of Apache's program; strength.go says which passwords people may choose.
 package password
 
 import (

@@ -35,3 +35,32 @@ func TestWriteFails(t *testing.T) {
 		t.Error("a file in a folder that is not there")
 	}
 }
+
+func TestLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := durable.Lock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := make(chan string, 2)
+	go func() {
+		unlock, err := durable.Lock(path)
+		if err != nil {
+			t.Error(err)
+			close(order)
+			return
+		}
+		order <- "second"
+		unlock()
+	}()
+	order <- "first"
+	if err := unlock(); err != nil {
+		t.Error(err)
+	}
+	if one, other := <-order, <-order; one != "first" || other != "second" {
+		t.Errorf("%s before %s", one, other)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}

@@ -168,23 +168,40 @@ func (g *Gauge) write(b *strings.Builder) {
 // fromFunc is asked when metrics are written.
 type fromFunc struct {
 	desc
-	ask func() float64
+	ask func(tell func(value float64, labels ...string))
+}
+
+func one(ask func() float64) func(func(float64, ...string)) {
+	return func(tell func(float64, ...string)) { tell(ask()) }
 }
 
 // GaugeFunc and CounterFunc declare what is known elsewhere, and asked for when
 // metrics are written.
 func (r *Registry) GaugeFunc(name, help string, ask func() float64) {
-	r.add(&fromFunc{newDesc(name, help, "gauge", nil), ask})
+	r.add(&fromFunc{newDesc(name, help, "gauge", nil), one(ask)})
 }
 
 // CounterFunc is GaugeFunc for what only grows.
 func (r *Registry) CounterFunc(name, help string, ask func() float64) {
-	r.add(&fromFunc{newDesc(name, help, "counter", nil), ask})
+	r.add(&fromFunc{newDesc(name, help, "counter", nil), one(ask)})
+}
+
+// GaugesFunc and CountersFunc are those for metrics with labels: ask tells the value of
+// each series, each once, in the order in which they are to be written.
+func (r *Registry) GaugesFunc(name, help string, labels []string, ask func(tell func(value float64, labels ...string))) {
+	r.add(&fromFunc{newDesc(name, help, "gauge", labels), ask})
+}
+
+// CountersFunc is GaugesFunc for what only grows.
+func (r *Registry) CountersFunc(name, help string, labels []string, ask func(tell func(value float64, labels ...string))) {
+	r.add(&fromFunc{newDesc(name, help, "counter", labels), ask})
 }
 
 func (f *fromFunc) write(b *strings.Builder) {
 	f.header(b)
-	f.line(b, "", values{}, "", number(f.ask()))
+	f.ask(func(value float64, labels ...string) {
+		f.line(b, "", f.key(labels), "", number(value))
+	})
 }
 
 // Histogram counts events by how much of something they took.

@@ -26,6 +26,11 @@ func TestWrite(t *testing.T) {
 	took := r.Histogram("took_seconds", "Time.", []float64{0.1, 1}, "endpoint")
 	r.GaugeFunc("answer", "It.", func() float64 { return 42.5 })
 	r.CounterFunc("asked_total", "Questions.", func() float64 { return math.Inf(1) })
+	r.GaugesFunc("files", "Files.", []string{"name"}, func(tell func(float64, ...string)) {
+		tell(1, "b")
+		tell(0, "a")
+	})
+	r.CountersFunc("none_total", "Nothing.", []string{"name"}, func(func(float64, ...string)) {})
 	requests.Add(2, "pull blob", "200")
 	requests.Add(1, `a"b\c`+"\n", "200")
 	requests.Add(1, "pull blob", "404")
@@ -59,6 +64,12 @@ answer 42.5
 # HELP asked_total Questions.
 # TYPE asked_total counter
 asked_total +Inf
+# HELP files Files.
+# TYPE files gauge
+files{name="b"} 1
+files{name="a"} 0
+# HELP none_total Nothing.
+# TYPE none_total counter
 `
 	if got := written(t, &r); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
