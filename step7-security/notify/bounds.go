@@ -8,8 +8,8 @@ import (
 	"shibafu.dev/step2-cas/bucket"
 )
 
-// overLocked tells whether more is kept than may be.
-func (q *queue) overLocked() bool {
+// over tells whether more is kept than may be.
+func (q *queue) over() bool {
 	l := q.n.opts.Limits
 	return len(q.kept) > l.Events || q.bytes > l.Bytes
 }
@@ -26,7 +26,7 @@ func (q *queue) keepBounds(ctx context.Context) {
 		case <-tick.C:
 		}
 		q.drop(ctx, q.overdue, "they are too old")
-		q.drop(ctx, q.overLocked, "the queue is full")
+		q.drop(ctx, q.over, "the queue is full")
 		q.dropOldPulls()
 	}
 }
@@ -48,7 +48,6 @@ func (q *queue) drop(ctx context.Context, more func() bool, why string) {
 		q.bytes -= q.kept[0].size
 		q.kept = q.kept[1:]
 	}
-	q.showLocked()
 	q.mu.Unlock()
 	q.dropped(lost, why)
 	q.erase(ctx, lost)
@@ -62,7 +61,6 @@ func (q *queue) dropOldPulls() {
 	}
 	lost := q.pulls[:n:n]
 	q.pulls = q.pulls[n:]
-	q.showLocked()
 	q.mu.Unlock()
 	q.dropped(lost, "they are too old")
 }
@@ -75,7 +73,6 @@ func (q *queue) dropped(items []item, why string) {
 	q.mu.Lock()
 	q.status.Dropped += uint64(len(items))
 	q.mu.Unlock()
-	q.n.figures.dropped.Add(uint64(len(items)), q.name)
 	q.n.opts.Log.Warn("a webhook will not hear of some events", "target", q.name, "events", len(items), "why", why)
 }
 

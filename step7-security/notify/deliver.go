@@ -50,7 +50,8 @@ const (
 // line is how it stands between a queue and its target.
 type line struct {
 	failures int // in a row
-	refusals int // in a row, of the event at the head
+	refusals int // in a row, of the event refused
+	refused  string
 	size     int // how many events the next delivery has at most
 }
 
@@ -140,9 +141,7 @@ func (q *queue) delivered(ctx context.Context, batch []item, l *line) {
 	q.away = 0
 	q.status.Delivered += uint64(len(batch))
 	q.status.Failing, q.status.Cause = false, ""
-	q.showLocked()
 	q.mu.Unlock()
-	q.n.figures.delivered.Add(uint64(len(batch)), q.name)
 	q.erase(ctx, batch)
 }
 
@@ -151,11 +150,10 @@ func (q *queue) failed(ctx context.Context, batch []item, err error, l *line) (w
 	var answer *SendError
 	if refused := errors.As(err, &answer) && answer.Refused; !refused || len(batch) > 1 {
 		l.refusals = 0
-	} else if l.refusals++; l.refusals >= maxRefusals {
+	} else if l.refuse(batch[0].key) >= maxRefusals {
 		*l = line{size: 1}
 		q.mu.Lock()
 		q.away = 0
-		q.showLocked()
 		q.mu.Unlock()
 		q.dropped(batch, "the target refuses it: "+err.Error())
 		q.erase(ctx, batch)
@@ -163,16 +161,23 @@ func (q *queue) failed(ctx context.Context, batch []item, err error, l *line) (w
 	}
 	q.putBack(batch)
 	l.failures, l.size = l.failures+1, 1
-	q.n.figures.failed.Add(1, q.name)
 	q.mu.Lock()
 	q.status.Failed++
 	q.status.Failing, q.status.Cause = true, err.Error()
-	q.showLocked()
 	q.mu.Unlock()
 	if l.failures&(l.failures-1) == 0 { // less and less often
 		q.n.opts.Log.Warn("a webhook does not take events", "target", q.name, "failures", l.failures, "cause", err)
 	}
 	return true
+}
+
+// refuse notes that an event was refused, and returns how often it was by now.
+func (l *line) refuse(key string) int {
+	if key != l.refused {
+		l.refused, l.refusals = key, 0
+	}
+	l.refusals++
+	return l.refusals
 }
 
 // pause is how long to wait after the last failure: between half of the time and all of

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"shibafu.dev/step2-cas/bucket"
-	"shibafu.dev/step7-security/observe/metrics"
 )
 
 // Options are what a Notifier works with.
@@ -36,8 +35,6 @@ type Options struct {
 	Limits Limits
 	// Log may be nil.
 	Log *slog.Logger
-	// Metrics gets the figures of each target; nil for nowhere.
-	Metrics *metrics.Registry
 }
 
 // Limits bound what waits for one target. What is too much is dropped, the oldest first.
@@ -56,9 +53,8 @@ type Limits struct {
 // Notifier is the events that wait, and what takes them to their targets. It is a
 // repo.Outbox. Its methods may be called at once from many goroutines.
 type Notifier struct {
-	opts    Options
-	figures *figures
-	clock   clock
+	opts  Options
+	clock clock
 
 	changing sync.Mutex // of the targets, one at a time
 	mu       sync.RWMutex
@@ -79,7 +75,7 @@ func Open(ctx context.Context, o Options, targets []*Target) (*Notifier, error) 
 		cmp.Or(o.Limits.Events, 10_000), cmp.Or(o.Limits.Bytes, 64<<20),
 		cmp.Or(o.Limits.Pulls, 1_000), cmp.Or(o.Limits.Age, 7*24*time.Hour),
 	}
-	n := &Notifier{opts: o, figures: newFigures(o.Metrics)}
+	n := &Notifier{opts: o}
 	if err := n.Use(ctx, targets); err != nil {
 		return nil, err
 	}

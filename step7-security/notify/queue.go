@@ -73,7 +73,6 @@ func (q *queue) load(ctx context.Context) error {
 		q.n.clock.notBefore(at)
 		q.kept, q.bytes = append(q.kept, i), q.bytes+i.size
 	}
-	q.show()
 	ring(q.full)
 	return nil
 }
@@ -106,7 +105,6 @@ func (q *queue) close() {
 		q.stop()
 	}
 	q.kept, q.pulls, q.bytes, q.away = nil, nil, 0, 0
-	q.showLocked()
 }
 
 // settle takes an event in. One of which nobody knows whether it was written is looked for
@@ -125,9 +123,8 @@ func (q *queue) settle(i item, err error) {
 		return
 	}
 	q.kept, q.bytes = insert(q.kept, i), q.bytes+i.size
-	q.showLocked()
 	ring(q.wake)
-	if q.overLocked() {
+	if q.over() {
 		ring(q.full)
 	}
 }
@@ -149,7 +146,6 @@ func (q *queue) addPull(i item) {
 		if n := len(q.pulls) - q.n.opts.Limits.Pulls; n > 0 {
 			lost, q.pulls = q.pulls[:n:n], q.pulls[n:]
 		}
-		q.showLocked()
 		ring(q.wake)
 	}
 	q.mu.Unlock()
@@ -160,7 +156,6 @@ func (q *queue) forgetPulls() {
 	q.mu.Lock()
 	lost := q.pulls
 	q.pulls = nil
-	q.showLocked()
 	q.mu.Unlock()
 	q.dropped(lost, "pulls are kept in memory, and the server ends")
 }
@@ -209,8 +204,7 @@ func (q *queue) putBack(batch []item) {
 		kept, q.bytes = append(kept, i), q.bytes+i.size
 	}
 	q.kept, q.pulls = merge(kept, q.kept), merge(pulls, q.pulls)
-	q.showLocked()
-	if q.overLocked() {
+	if q.over() {
 		ring(q.full)
 	}
 }

@@ -1,10 +1,6 @@
 package notify
 
-import (
-	"time"
-
-	"shibafu.dev/step7-security/observe/metrics"
-)
+import "time"
 
 // Status is how a target stands.
 type Status struct {
@@ -41,7 +37,7 @@ func (q *queue) Status() Status {
 	defer q.mu.Unlock()
 	s := q.status
 	s.Target, s.Host = q.name, q.target.Load().host
-	s.Queued, s.Pulls, s.Bytes = q.lengthLocked(), len(q.pulls), q.bytes
+	s.Queued, s.Pulls, s.Bytes = len(q.kept)+len(q.pulls)+q.away, len(q.pulls), q.bytes
 	for _, items := range [][]item{q.kept, q.pulls} {
 		if len(items) == 0 {
 			continue
@@ -51,45 +47,4 @@ func (q *queue) Status() Status {
 		}
 	}
 	return s
-}
-
-func (q *queue) lengthLocked() int { return len(q.kept) + len(q.pulls) + q.away }
-
-// figures are those of all targets.
-type figures struct {
-	queued, bytes, failing     *metrics.Gauge
-	delivered, dropped, failed *metrics.Counter
-}
-
-// newFigures declares them; m may be nil.
-func newFigures(m *metrics.Registry) *figures {
-	if m == nil {
-		m = &metrics.Registry{}
-	}
-	return &figures{
-		queued:    m.Gauge("shibafu_webhook_queue_events", "Events that wait for a webhook to take them.", "target"),
-		bytes:     m.Gauge("shibafu_webhook_queue_bytes", "Bytes that the events take in the store.", "target"),
-		failing:   m.Gauge("shibafu_webhook_failing", "1 where the last delivery to a webhook failed.", "target"),
-		delivered: m.Counter("shibafu_webhook_delivered_total", "Events that a webhook has taken.", "target"),
-		dropped:   m.Counter("shibafu_webhook_dropped_total", "Events that a webhook will not hear of.", "target"),
-		failed:    m.Counter("shibafu_webhook_failures_total", "Deliveries that failed, and are tried again.", "target"),
-	}
-}
-
-func (q *queue) show() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.showLocked()
-}
-
-// showLocked shows how the queue stands. q.mu is held.
-func (q *queue) showLocked() {
-	f := q.n.figures
-	f.queued.Set(int64(q.lengthLocked()), q.name)
-	f.bytes.Set(q.bytes, q.name)
-	failing := int64(0)
-	if q.status.Failing && !q.closed {
-		failing = 1
-	}
-	f.failing.Set(failing, q.name)
 }

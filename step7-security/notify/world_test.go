@@ -20,19 +20,19 @@ import (
 	"shibafu.dev/step5-manifest/manifest"
 	"shibafu.dev/step5-manifest/repo"
 	"shibafu.dev/step7-security/notify"
+	"shibafu.dev/step7-security/observe/figures"
 	"shibafu.dev/step7-security/observe/metrics"
 )
 
 // world is a registry whose events go to targets that a test plays.
 type world struct {
 	*testing.T
-	n       *notify.Notifier
-	bucket  *disturbed
-	repos   *repo.Store
-	sender  *sender
-	metrics *metrics.Registry
-	log     *strings.Builder
-	limits  notify.Limits
+	n      *notify.Notifier
+	bucket *disturbed
+	repos  *repo.Store
+	sender *sender
+	log    *strings.Builder
+	limits notify.Limits
 }
 
 // oneTarget is a file with one target that hears of everything.
@@ -47,9 +47,9 @@ func newWorld(t *testing.T, file string) *world {
 // restart forgets all but what is in the bucket.
 func (w *world) restart(file string) {
 	w.Helper()
-	w.sender, w.metrics = &sender{}, &metrics.Registry{}
+	w.sender = &sender{}
 	n, err := notify.Open(w.Context(), notify.Options{
-		Bucket: w.bucket, Sender: w.sender, Metrics: w.metrics, Limits: w.limits,
+		Bucket: w.bucket, Sender: w.sender, Limits: w.limits,
 		Cause: func(context.Context) notify.Cause {
 			return notify.Cause{
 				Request: notify.Request{ID: "r1", Addr: "192.0.2.1", Host: "reg.test", Method: "PUT", UserAgent: "docker/29"},
@@ -263,9 +263,12 @@ func ofQueues(changes []bucket.Change) bool {
 	return true
 }
 
+// figures is what Prometheus reads.
 func (w *world) figures() string {
+	var m metrics.Registry
+	figures.Webhooks(&m, w.n.Status)
 	var b strings.Builder
-	if err := w.metrics.Write(&b); err != nil {
+	if err := m.Write(&b); err != nil {
 		w.Fatal(err)
 	}
 	return b.String()

@@ -21,6 +21,9 @@ import (
 type Facts struct {
 	// Origin is where a context's request comes from; forwardedhttp.Origin.
 	Origin func(context.Context) forwarded.Origin
+	// RequestID is the ID of a context's request; observe.RequestID. Without it each has one
+	// of its own.
+	RequestID func(context.Context) string
 	// Actor names who a context acts for, "" for nobody.
 	Actor func(context.Context) string
 	// PublicURL is what the registry's URLs begin with, where that is not what a request asked
@@ -47,7 +50,7 @@ func (f Facts) Cause(ctx context.Context) notify.Cause {
 		return cause
 	}
 	from := f.origin(ctx, r)
-	cause.Request = notify.Request{ID: r.id(), Host: from.Host, Method: r.Method, UserAgent: r.UserAgent()}
+	cause.Request = notify.Request{ID: f.id(ctx, r), Host: from.Host, Method: r.Method, UserAgent: r.UserAgent()}
 	if from.Addr.IsValid() {
 		cause.Request.Addr = from.Addr.String()
 	}
@@ -55,6 +58,13 @@ func (f Facts) Cause(ctx context.Context) notify.Cause {
 		cause.BaseURL = from.Scheme + "://" + from.Host
 	}
 	return cause
+}
+
+func (f Facts) id(ctx context.Context, r request) string {
+	if f.RequestID != nil {
+		return f.RequestID(ctx)
+	}
+	return r.id()
 }
 
 func (f Facts) origin(ctx context.Context, r request) forwarded.Origin {

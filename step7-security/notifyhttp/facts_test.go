@@ -165,6 +165,26 @@ func TestOneRequest(t *testing.T) {
 	}
 }
 
+// The ID is the one that stands in the log, where there is one.
+func TestRequestID(t *testing.T) {
+	n, err := notify.Open(t.Context(), notify.Options{Bucket: mem.New()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := notifyhttp.Facts{RequestID: func(context.Context) string { return "of the log" }}
+	mux := api.NewMux(slog.New(slog.DiscardHandler))
+	mux.Use(facts.Middleware(n))
+	got := notify.Cause{}
+	mux.Handle(endpoint.DeleteBlob, func(_ http.ResponseWriter, r *http.Request) error {
+		got = facts.Cause(r.Context())
+		return nil
+	})
+	mux.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("DELETE", "/v2/a/blobs/"+config, nil))
+	if want := (notify.Request{ID: "of the log", Method: "DELETE"}); got.Request != want || facts.Cause(t.Context()) != (notify.Cause{}) {
+		t.Errorf("%+v, want %+v", got.Request, want)
+	}
+}
+
 // What was pulled whole, or from its beginning, was pulled.
 func TestPulls(t *testing.T) {
 	sum := digest.FromBytes([]byte(image)).String()
