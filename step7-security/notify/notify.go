@@ -8,7 +8,7 @@
 //
 // Reading order: event.go (what is told), target.go (to whom), notify.go (what runs),
 // record.go (how events come in), queue.go (where they wait), bounds.go (how many),
-// deliver.go (how they get away), sign.go, status.go.
+// deliver.go (how they get away), sign.go, status.go, file.go (targets that follow a file).
 package notify
 
 import (
