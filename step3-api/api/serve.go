@@ -70,7 +70,10 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, limits Limits, 
 		IdleTimeout:       limits.Idle,
 		MaxHeaderBytes:    limits.HeaderBytes,
 		Protocols:         limits.protocols(),
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// A stream of HTTP/2 has its own deadlines; this is for a client that takes no
+		// bytes of any, as a connection waits for that even to be closed.
+		HTTP2:    &http.HTTP2Config{WriteByteTimeout: limits.Window},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		// "OPTIONS *" is answered like everything else.
 		DisableGeneralOptionsHandler: true,
 	}
