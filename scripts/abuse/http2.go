@@ -81,7 +81,9 @@ func http2(c net.Conn) (*tls.Conn, error) {
 func (a *abuse) deaf() (string, error) {
 	return a.secure(func(s *server, blob string) (string, error) {
 		const n = 200
-		lives, err := s.gather(crowd{name: "deaf clients", n: n, within: patience + window, buffer: 4 << 10, behave: func(c net.Conn, _ int) {
+		// To say goodbye over TLS may take as long as package tls gives it.
+		const goodbye = 5 * time.Second
+		lives, err := s.gather(crowd{name: "deaf clients", n: n, within: window + goodbye, buffer: 4 << 10, behave: func(c net.Conn, _ int) {
 			t, err := http2(c)
 			if err != nil {
 				return
@@ -89,7 +91,7 @@ func (a *abuse) deaf() (string, error) {
 			for id := range uint32(4) {
 				t.Write(frame(frameHeaders, endStream|endHeaders, 2*id+1, get("/v2/"+repository+"/blobs/"+blob)))
 			}
-			time.Sleep(patience + window + 2*late)
+			time.Sleep(2 * (window + goodbye))
 		}})
 		return fmt.Sprintf("%d clients of HTTP/2 that read nothing are gone after %s", n, seconds(lives[0])), err
 	})
@@ -116,6 +118,7 @@ func (a *abuse) resets() (string, error) {
 					return
 				}
 				streams.Add(100)
+				time.Sleep(10 * time.Millisecond)
 			}
 		})
 		return fmt.Sprintf("%d streams reset over %d connections in %v, of which the server has cut %d", streams.Load(), connections, most, refused.Load()), err

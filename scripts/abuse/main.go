@@ -6,7 +6,8 @@
 // Everything stays on this machine: who comes from many addresses comes from many of
 // 127.0.0.0/8. main.go has the table of parts, server.go the registry and what can be
 // seen of it, honest.go the client that must not notice, crowd.go many connections of
-// a kind, and the parts are in slow.go, users.go, tls.go and http2.go.
+// a kind, drain.go one that pulls without end; the parts are in slow.go, users.go, tls.go and
+// http2.go.
 package main
 
 import (
@@ -62,6 +63,13 @@ type abuse struct {
 }
 
 func main() {
+	if len(os.Args) == 5 && os.Args[1] == "drain" {
+		if err := drainMain(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "abuse drain:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	program := flag.String("shibafu", "", "shibafu's program")
 	work := flag.String("work", "", "folder for stores")
 	only := flag.String("only", "", "comma-separated parts; all if empty")

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 )
@@ -25,15 +26,15 @@ func (a *abuse) silence() (string, error) {
 // strangers speak something else to a port with TLS.
 func (a *abuse) strangers() (string, error) {
 	return a.secure(func(s *server, _ string) (string, error) {
-		const n = 20
+		const n = 100
 		var m must
 		var slowest time.Duration
 		for range n {
 			for _, kind := range []struct{ name, says, answer string }{
 				{"HTTP", "GET /v2/ HTTP/1.1\r\nHost: registry\r\n\r\n", "HTTP/1.0 400 "},
 				{"a hello that is too large", "\x16\x03\x01\xff\xff" + strings.Repeat("\x01", 1<<16), "\x15\x03"},
-				{"noise", strings.Repeat("\xde\xad\xbe\xef", 256), "\x15\x03"},
-				{"SSH", "SSH-2.0-OpenSSH_9.2\r\n", "\x15\x03"},
+				{"noise", strings.Repeat("\xde\xad\xbe\xef", 256), ""},
+				{"SSH", "SSH-2.0-OpenSSH_9.2\r\n", ""},
 			} {
 				took, err := s.stranger(kind.says, kind.answer)
 				slowest = max(slowest, took)
@@ -46,7 +47,8 @@ func (a *abuse) strangers() (string, error) {
 	})
 }
 
-// stranger says something, and wants an answer that begins so, and the end.
+// stranger says something, and wants an answer that begins so, and the end. Some are just
+// cut off.
 func (s *server) stranger(says, answer string) (time.Duration, error) {
 	c, err := s.dial(here, 0)
 	if err != nil {
@@ -57,8 +59,8 @@ func (s *server) stranger(says, answer string) (time.Duration, error) {
 	c.SetDeadline(begin.Add(10 * time.Second))
 	go io.WriteString(c, says)
 	got, err := io.ReadAll(c)
-	if !bytes.HasPrefix(got, []byte(answer)) {
-		return time.Since(begin), fmt.Errorf("the answer is %.40q, %w", got, err)
+	if !bytes.HasPrefix(got, []byte(answer)) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return time.Since(begin), fmt.Errorf("the answer is %.40q, %v", got, err)
 	}
 	return time.Since(begin), nil
 }
@@ -72,8 +74,8 @@ func (s *server) tls11() error {
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(10 * time.Second))
 	err = tls.Client(c, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}).Handshake()
-	if alert := tls.AlertError(0); errors.As(err, &alert) {
+	if err != nil && strings.Contains(err.Error(), "protocol version not supported") { // an alert
 		return nil
 	}
-	return fmt.Errorf("the handshake ends with %w", err)
+	return fmt.Errorf("the handshake ends with %v", err)
 }

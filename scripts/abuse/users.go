@@ -141,6 +141,10 @@ func (a *abuse) guess(who string, from []netip.Addr, n int) (string, error) {
 		return "", err
 	}
 	defer s.stop()
+	// Somebody has logged in from where the others will.
+	if _, err := s.token("bob"); err != nil {
+		return "", err
+	}
 	var i atomic.Int64
 	f := s.flood(from, n, 20*time.Millisecond, func() *http.Request {
 		n := i.Add(1)
@@ -188,17 +192,16 @@ func (a *abuse) pulls() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	f := s.flood([]netip.Addr{address(0, 0)}, 64, 0, func() *http.Request {
-		return request("GET", s.url+"/v2/"+repository+"/blobs/"+blob, alice)
-	})
+	var m must
+	end, err := s.drain(64, fmt.Sprintf("GET /v2/%s/blobs/%s HTTP/1.1\r\nHost: registry\r\nAuthorization: %s\r\n\r\n", repository, blob, alice))
+	m.add(err)
 	honest := s.visit(bob)
 	time.Sleep(4 * time.Second)
 	took, err := honest.leave()
-	pace := f.end()
-	var m must
 	m.add(err)
-	m.hold(f.broken.Load() == 0, "%d pulls had no answer", f.broken.Load())
-	m.hold(f.counts[http.StatusOK].Load() > 0, "nothing was pulled")
+	pace, err := end()
+	m.add(err)
+	m.hold(pace > 100, "the flood is of %.0f MiB/s", pace)
 	m.add(s.stop())
-	return fmt.Sprintf("64 connections of one user pull %.0f MiB/s; HEAD of another %v", pace*layerSize/(1<<20), took), m.err()
+	return fmt.Sprintf("64 connections of one user pull %.0f MiB/s; HEAD of another %v", pace, took), m.err()
 }
