@@ -80,7 +80,7 @@ func http2(c net.Conn) (*tls.Conn, error) {
 // the server, but the connection.
 func (a *abuse) deaf() (string, error) {
 	return a.secure(func(s *server, blob string) (string, error) {
-		const n = 200
+		const n = 50 // what the kernel keeps for each is some MiB
 		// To say goodbye over TLS may take as long as package tls gives it.
 		const goodbye = 5 * time.Second
 		lives, err := s.gather(crowd{name: "deaf clients", n: n, within: window + goodbye, buffer: 4 << 10, behave: func(c net.Conn, _ int) {
