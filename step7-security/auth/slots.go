@@ -16,31 +16,33 @@ const (
 
 // slots bound how many verify at once, and how many wait for that. A source whose last
 // password was right comes before those of which nothing is known, and they before one
-// whose last password was wrong: so not even guesses from many addresses hold up those who
-// log in every day.
+// whose last password was wrong; and one slot is for the first alone. So not even guesses
+// from many addresses hold up those who log in every day.
 type slots struct {
 	most     int // waiting in a line, half of it of one source
 	patience time.Duration
 	trusted  memory[struct{}]
 	doubted  memory[struct{}]
 
-	mu    sync.Mutex
-	free  int
-	lines [3]line // of sources that are trusted, not known, and doubted
+	mu      sync.Mutex
+	running int
+	lines   [3]line // of sources that are trusted, not known, and doubted
 }
 
 // line is where sources of the same standing wait, and take turns.
 type line struct {
+	most    int // running, of all lines, for one of this to begin
 	waiting int
 	queues  map[string][]chan struct{}
 	turns   []string // the sources that have a queue; the first is next
 }
 
 func newSlots(concurrent, waiting int, patience time.Duration) *slots {
-	s := &slots{most: waiting, patience: patience, free: concurrent}
+	s := &slots{most: waiting, patience: patience}
 	for i := range s.lines {
-		s.lines[i].queues = map[string][]chan struct{}{}
+		s.lines[i] = line{most: concurrent, queues: map[string][]chan struct{}{}}
 	}
+	s.lines[0].most++
 	return s
 }
 
@@ -81,11 +83,11 @@ func (s *slots) acquire(ctx context.Context, source string) error {
 func (s *slots) enqueue(source string) (turn chan struct{}, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.free > 0 {
-		s.free--
+	l := s.standing(source)
+	if s.running < l.most {
+		s.running++
 		return nil, nil
 	}
-	l := s.standing(source)
 	if l.waiting >= s.most || len(l.queues[source]) >= (s.most+1)/2 {
 		return nil, ErrBusy
 	}
@@ -123,15 +125,20 @@ func (s *slots) release(source string, right bool) {
 	s.next()
 }
 
-// next gives a slot to the source whose turn it is.
+// next gives a slot that is free again to the source whose turn it is.
 func (s *slots) next() {
+	s.running--
 	for i := range s.lines {
-		if turn := s.lines[i].next(); turn != nil {
+		l := &s.lines[i]
+		if s.running >= l.most {
+			continue
+		}
+		if turn := l.next(); turn != nil {
+			s.running++
 			close(turn)
 			return
 		}
 	}
-	s.free++
 }
 
 // add puts some at the end of the source's queue.

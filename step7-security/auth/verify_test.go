@@ -226,7 +226,7 @@ func TestTrustedSourcesComeFirst(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		wants("office", 200*time.Millisecond, "its last password was right, and of the others nothing is known")
+		wants("office", 100*time.Millisecond, "its last password was right, and of the others nothing is known")
 		time.Sleep(50 * 100 * time.Millisecond) // each of them was wrong by then
 		wants("home", 200*time.Millisecond, "nothing is known of it, and the others' last passwords were wrong")
 		wants("address 1", time.Minute, "whoever was wrong waits for the others like it")
