@@ -71,6 +71,7 @@ func (t times) String() string {
 type visitor struct {
 	stop context.CancelFunc
 	done chan struct{}
+	calm times // before anything else happens
 	took times
 	err  error
 }
@@ -79,36 +80,48 @@ type visitor struct {
 const pause = 10 * time.Millisecond
 
 // visit has somebody who means well ask for a manifest until leave is called, over one
-// connection and over a new one in turn.
+// connection and over a new one in turn. It returns when they have asked some times in
+// peace.
 func (s *server) visit(authorization string) *visitor {
 	ctx, stop := context.WithCancel(context.Background())
 	v := &visitor{stop: stop, done: make(chan struct{})}
 	clients := []*http.Client{client(here, true), client(here, false)}
+	ask := func(i int) time.Duration {
+		begin := time.Now()
+		got, err := status(clients[i%2], request("HEAD", s.url+"/v2/"+repository+"/manifests/"+tag, authorization))
+		took := time.Since(begin)
+		if err == nil && got != http.StatusOK {
+			err = errors.New(http.StatusText(got))
+		}
+		if err != nil {
+			v.err = fmt.Errorf("an honest HEAD after %v: %w", took, err)
+		}
+		time.Sleep(pause)
+		return took
+	}
+	for i := range 30 {
+		v.calm = append(v.calm, ask(i))
+	}
 	go func() {
 		defer close(v.done)
 		defer clients[0].CloseIdleConnections()
 		for i := 0; ctx.Err() == nil && v.err == nil; i++ {
-			begin := time.Now()
-			got, err := status(clients[i%2], request("HEAD", s.url+"/v2/"+repository+"/manifests/"+tag, authorization))
-			v.took = append(v.took, time.Since(begin))
-			if err == nil && got != http.StatusOK {
-				err = errors.New(http.StatusText(got))
-			}
-			if err != nil {
-				v.err = fmt.Errorf("an honest HEAD after %v: %w", time.Since(begin), err)
-			}
-			time.Sleep(pause)
+			v.took = append(v.took, ask(i))
 		}
 	}()
 	return v
 }
 
+// busy is how many times longer things may take than in peace, where the machine is so
+// busy with something else that the bar is missed in peace almost.
+const busy = 4
+
 // leave ends the visit and says what it was like.
 func (v *visitor) leave() (times, error) {
 	v.stop()
 	<-v.done
-	if v.err == nil && v.took.p95() > headBar {
-		v.err = fmt.Errorf("honest HEADs: %v, want %v at most", v.took, headBar)
+	if bar := max(headBar, busy*v.calm.p95()); v.err == nil && v.took.p95() > bar {
+		v.err = fmt.Errorf("honest HEADs: %v, want %v at most", v.took, bar)
 	}
 	return v.took, v.err
 }
