@@ -63,11 +63,12 @@ func (s *Server) openAccessLog() (*slog.Logger, error) {
 	case "-":
 		w = os.Stderr
 	default:
-		f, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		f, err := openLogFile(name)
 		if err != nil {
 			return nil, err
 		}
 		s.closers = append(s.closers, f.Close)
+		s.logs = append(s.logs, f)
 		w = f
 	}
 	return slog.New(slog.NewJSONHandler(w, nil)), nil

@@ -28,6 +28,7 @@ type told struct {
 	seen   func(shown, result string)
 	usage  *usage.Counter
 	health *health.Checker
+	logs   []interface{ Reopen() error } // that other programs may rotate
 }
 
 // openAudit opens the audit log, if there is to be one.
@@ -48,6 +49,7 @@ func (s *Server) openAudit() (err error) {
 		return err
 	}
 	s.closers = append(s.closers, s.audit.Close)
+	s.logs = append(s.logs, s.audit)
 	s.events = audithttp.New(s.audit, guards.ClientOf)
 	return nil
 }
@@ -139,12 +141,13 @@ func (s *Server) runTold(ctx context.Context) {
 	}
 }
 
-// reopenLogs lets other programs rotate them.
+// reopenLogs opens the files that other programs have rotated.
 func (s *Server) reopenLogs() error {
-	if s.audit == nil {
-		return nil
+	var errs []error
+	for _, l := range s.logs {
+		errs = append(errs, l.Reopen())
 	}
-	return s.audit.Reopen()
+	return errors.Join(errs...)
 }
 
 // version is that of the program, as far as that is known.

@@ -60,6 +60,24 @@ func TestAuditLog(t *testing.T) {
 	}
 }
 
+// Another program moves the access log away, while requests come.
+func TestAccessLogIsReopened(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "access.log")
+	r := start(t, t.TempDir(), "--log-access="+file)
+	r.want(t, 200, "", "GET", "/v2/", "")
+	if err := os.Rename(file, file+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	r.want(t, 200, "", "GET", "/v2/", "")
+	r.Reload()
+	r.want(t, 404, "", "GET", "/v2/a/manifests/v1", "")
+	for name, want := range map[string]int{file + ".moved": 2, file: 1} {
+		if raw, err := os.ReadFile(name); err != nil || bytes.Count(raw, []byte("\n")) != want {
+			t.Errorf("%v, want %d lines: %s", err, want, raw)
+		}
+	}
+}
+
 func TestNoAuditLog(t *testing.T) {
 	root := t.TempDir()
 	r := start(t, root, "--log-audit=off")
