@@ -93,7 +93,7 @@ func Run(t *testing.T, g Guide) {
 		script += fmt.Sprintf("%sprintf '\\036'\n", c.line)
 	}
 	there, back := movePorts(t, g.Ports)
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	cmd := exec.CommandContext(ctx, "sh", "-c", there.Replace(script))
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
