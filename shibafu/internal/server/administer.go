@@ -10,7 +10,6 @@ import (
 
 	"shibafu.dev/step1-spec-notes/ocierr"
 	"shibafu.dev/step7-security/adminhttp"
-	"shibafu.dev/step7-security/audit"
 	"shibafu.dev/step7-security/auth"
 	"shibafu.dev/step7-security/socket"
 	"shibafu.dev/step7-security/usage"
@@ -27,22 +26,27 @@ type administered struct {
 // called before Serve.
 func (s *Server) LogLevel(level *slog.LevelVar) { s.level = level }
 
-// openSocket makes the socket for those who look after the registry.
-func (s *Server) openSocket() error {
+// openSocket makes the socket for those who look after the registry. Without one it is
+// served all the same: where the disk is full, so that there may be room again.
+func (s *Server) openSocket() {
+	s.started = time.Now()
 	path, err := s.config.SocketPath()
-	if err != nil {
-		return err
+	if err == nil {
+		s.socket, err = socket.Listen(path)
 	}
-	if s.socket, err = socket.Listen(path); err != nil {
-		return err
+	if err != nil {
+		s.log.Error("the commands that look after the registry find no server", "cause", err)
+		return
 	}
 	s.closers = append(s.closers, s.socket.Close)
-	s.started = time.Now()
-	return nil
 }
 
-// serveSocket answers on the socket until ctx ends.
+// serveSocket answers on the socket, if there is one, until ctx ends.
 func (s *Server) serveSocket(ctx context.Context) error {
+	if s.socket == nil {
+		<-ctx.Done()
+		return nil
+	}
 	api, err := adminhttp.New(s.adminPorts(), adminhttp.Options{Trusted: true, Changed: s.tellOnSocket, Log: s.log})
 	if err != nil {
 		return err
@@ -119,36 +123,21 @@ func (s *Server) checks(ctx context.Context) []adminhttp.Check {
 // tellOnSocket tells the audit log of a change over the socket, by whoever the kernel says
 // it was.
 func (s *Server) tellOnSocket(r *http.Request, action, target string, err error) {
-	e := audit.Event{Kind: "socket", Agent: r.UserAgent()}
+	who := ""
 	if peer, ok := socket.From(r.Context()); ok {
-		e.Identity = "uid " + strconv.FormatUint(uint64(peer.UID), 10)
+		who = "uid " + strconv.FormatUint(uint64(peer.UID), 10)
 	}
-	s.tellAdmin(e, action, target, err)
+	s.tellChange(r, who, "socket", action, target, err)
 }
 
-// tellOnPort tells it of a change by somebody who has said who they are. Who was refused
-// is told of with all others.
+// tellOnPort tells it of a change by somebody who has said who they are.
 func (s *Server) tellOnPort(r *http.Request, action, target string, err error) {
-	if s.audit == nil {
-		return
-	}
-	e, id := s.events.Event(r), auth.CallerOf(r.Context()).Identity
-	e.Identity, e.Kind = id.Name, string(id.Kind)
-	s.tellAdmin(e, action, target, err)
+	id := auth.CallerOf(r.Context()).Identity
+	s.tellChange(r, id.Name, string(id.Kind), action, target, err)
 }
 
-// tellAdmin tells of what was done, and of what a fault kept from being done.
-func (s *Server) tellAdmin(e audit.Event, action, target string, err error) {
-	if s.audit == nil {
-		return
+func (s *Server) tellChange(r *http.Request, who, kind, action, target string, err error) {
+	if s.audit != nil {
+		s.events.Change(r, who, kind, action, target, err)
 	}
-	e.Time, e.Action, e.Target, e.Right, e.Result = time.Now(), action, target, "admin", audit.Done
-	if err != nil {
-		told := adminhttp.ErrorOf(err)
-		if told.Status < http.StatusInternalServerError && told.Code != "NOT_IN_FORCE" {
-			return
-		}
-		e.Result, e.Status, e.Code = audit.Failed, told.Status, string(told.Code)
-	}
-	s.audit.Write(e)
 }

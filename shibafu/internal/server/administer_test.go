@@ -93,9 +93,25 @@ func TestAdministerOverTheSocket(t *testing.T) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket is left over: %v", err)
 	}
-	want := []string{"socket add user alice done", "socket reload  done"}
+	want := []string{"socket add user alice done", "socket reload  done", "socket remove user bob failedUNKNOWN"}
 	if got := changesTold(t, root); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("the audit log has %q, want %q", got, want)
+	}
+}
+
+// Where no socket can be made the registry is served all the same, and says so.
+func TestNoSocket(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(own(root), "socket"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	r := start(t, root)
+	r.want(t, 200, "", "GET", "/v2/", "")
+	if !strings.Contains(r.log.String(), "find no server") {
+		t.Errorf("the log says %s", r.log)
+	}
+	if err := r.stop(); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -77,9 +77,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.openTold()
-	if err := s.openSocket(); err != nil {
-		return err
-	}
+	s.openSocket()
 	return s.listen()
 }
 
