@@ -97,7 +97,8 @@ type Options struct {
 	Authorize func(r *http.Request) error
 	// Changed is told of each change, with the error if it failed, and of each request that
 	// was refused: action is "add user", target what it is done to ("alice"), "" where it is
-	// not known. May be nil. err holds no secret.
+	// not known. err is one of ocierr's, as it is sent, or a fault, and holds no secret. May be
+	// nil.
 	Changed func(r *http.Request, action, target string, err error)
 	// Log is told the causes of faults.
 	Log *slog.Logger

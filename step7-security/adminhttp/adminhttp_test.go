@@ -274,6 +274,17 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// The audit log is told what the client is.
+func TestChangedIsToldWhatIsSent(t *testing.T) {
+	w := newWorld(t)
+	var told error
+	w.opts.Changed = func(_ *http.Request, _, _ string, err error) { told = err }
+	w.ask("DELETE", adminhttp.Prefix+"users/alice", "")
+	if e, known := ocierr.From(told); !known || e.Status != 404 || e.Code != "UNKNOWN" {
+		t.Errorf("it is told %#v", told)
+	}
+}
+
 // The cause of a fault is for the log, and for the owner.
 func TestFaults(t *testing.T) {
 	for _, trusted := range []bool{true, false} {

@@ -31,7 +31,8 @@ func (a *api) serve(c *call, r route) {
 	if !refused {
 		answer, err = r.do(c)
 	}
-	if refused || r.changes() && r.method != "" {
+	err = classify(err)
+	if refused || r.changes() {
 		a.opts.Changed(c.r, r.action, c.target, err)
 	}
 	c.w.Header().Set("Cache-Control", "no-store")
@@ -119,7 +120,7 @@ func (c *call) send(status int, v any) {
 
 // fail sends an error. The cause of a fault goes to the log, and to who is trusted.
 func (a *api) fail(c *call, err error) {
-	e, known := ocierr.From(classify(err))
+	e, known := ocierr.From(err)
 	if !known || e.Status >= 500 {
 		id := rand.Text()
 		c.w.Header().Set("X-Request-Id", id)

@@ -57,7 +57,7 @@ func (a *api) routes() []route {
 // changes tells whether the route changes something: what is asked by POST, as a question
 // has a body, does not.
 func (r route) changes() bool {
-	return r.method != http.MethodGet && r.action != "check policy" && r.action != "test policy"
+	return r.method != "" && r.method != http.MethodGet && r.action != "check policy" && r.action != "test policy"
 }
 
 // route registers what the server has, and what answers for the rest, so that the mux

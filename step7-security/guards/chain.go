@@ -74,9 +74,9 @@ func (g *Guards) Handler(registry http.Handler, beside map[string]http.Handler) 
 		if t, ok := tokens[r.URL.Path]; ok && g.Asks() {
 			own = t
 		}
-		// A path that is not clean is refused by the registry rather than led elsewhere by
-		// a ServeMux.
-		if own == nil || r.URL.RawPath != "" || path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") {
+		// A path that is not clean, escaped or not, is refused by the registry rather than led
+		// elsewhere by a ServeMux.
+		if own == nil || path.Clean(r.URL.Path) != strings.TrimSuffix(r.URL.Path, "/") {
 			own = registry
 		}
 		own.ServeHTTP(w, r)

@@ -29,7 +29,9 @@ func serve(fs *flag.FlagSet) action {
 }
 
 func serveWith(ctx context.Context, config *server.Config, streams Streams) error {
-	options := &slog.HandlerOptions{Level: config.LogLevel}
+	level := new(slog.LevelVar)
+	level.Set(config.LogLevel)
+	options := &slog.HandlerOptions{Level: level}
 	var handler slog.Handler = slog.NewTextHandler(streams.Err, options)
 	if config.LogFormat == "json" {
 		handler = slog.NewJSONHandler(streams.Err, options)
@@ -38,6 +40,7 @@ func serveWith(ctx context.Context, config *server.Config, streams Streams) erro
 	if err != nil {
 		return err
 	}
+	s.LogLevel(level)
 	fmt.Fprintf(streams.Out, "shibafu: serving on %s, data in %s\n", s.URL(), s.Root())
 	if ca := s.CA(); ca != "" {
 		fmt.Fprintf(streams.Out, "shibafu: clients have to trust %s\n", ca)

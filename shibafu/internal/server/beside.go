@@ -11,6 +11,7 @@ import (
 // beside is what the main port serves beside the registry, by the first part of a path.
 func (s *Server) beside() map[string]http.Handler {
 	return map[string]http.Handler{
+		"admin":   s.adminOnPort(),
 		"livez":   exactly("/livez", healthhttp.Live()),
 		"readyz":  exactly("/readyz", healthhttp.Ready(s.health)),
 		"version": s.guards.Admins(exactly("/version", healthhttp.Version(version()))),

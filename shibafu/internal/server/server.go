@@ -3,7 +3,8 @@
 //
 // Reading order: server.go (what runs), registry.go (the endpoints), access.go (who gets
 // there, and how), told.go (what is told of it), beside.go (what is served beside the
-// registry); config.go, settle.go (the settings); check.go (the store while no server
+// registry), administer.go (how it is looked after), offline.go (also where it is not
+// served); config.go, settle.go (the settings); check.go (the store while no server
 // runs).
 package server
 
@@ -39,6 +40,7 @@ type Server struct {
 	metrics *metrics.Registry
 	tls     transport
 	told
+	administered
 	mux     *api.Mux
 	ln      net.Listener
 	admin   net.Listener // nil if there is none
@@ -75,6 +77,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.openTold()
+	s.openSocket()
 	return s.listen()
 }
 
@@ -178,18 +181,25 @@ func (s *Server) Serve(ctx context.Context) error {
 	}
 	requests := &underway{handler: s.guards.Handler(s.mux, s.beside())}
 	defer requests.end()
-	failed := make(chan error, 1)
+	besides := []func(context.Context) error{s.serveSocket}
 	if s.admin != nil {
+		besides = append(besides, func(ctx context.Context) error {
+			return api.Serve(ctx, s.admin, s.adminHandler(), s.config.HTTP, s.log)
+		})
+	}
+	ended := make(chan error, len(besides))
+	for _, serve := range besides {
 		background.Go(func() {
-			failed <- api.Serve(ctx, s.admin, s.adminHandler(), s.config.HTTP, s.log)
+			ended <- serve(ctx)
 			stop()
 		})
-	} else {
-		failed <- nil
 	}
 	err := api.Serve(ctx, s.ln, requests, s.config.HTTP, s.log)
 	stop()
-	return errors.Join(err, <-failed)
+	for range besides {
+		err = errors.Join(err, <-ended)
+	}
+	return err
 }
 
 // runGuards keeps users and rules up to date, and counts what there are quotas for.
