@@ -105,7 +105,7 @@ func TestDomainPackagesKnowNoHTTP(t *testing.T) {
 		"place", "report", "cmdline", "internal/container", "internal/container/account", "internal/container/cgroup",
 		"internal/container/control", "internal/container/inside", "internal/container/linux", "internal/container/seccomp",
 		"internal/container/userns", "watch", "policy", "quota", "ratelimit", "tlsconf", "forwarded",
-		"auth", "auth/password", "auth/jwt", "auth/keys", "auth/issuer", "observe/metrics", "observe/figures", "audit", "health", "usage", "admin", "socket"}
+		"auth", "auth/password", "auth/jwt", "auth/keys", "auth/issuer", "observe/metrics", "observe/figures", "audit", "health", "usage", "notify", "admin", "socket"}
 	found := 0
 	for _, p := range packages(t) {
 		_, name, _ := strings.Cut(strings.TrimPrefix(p.path, "shibafu.dev/"), "/")

@@ -49,6 +49,17 @@ func (l Limits) protocols() *http.Protocols {
 	return &p
 }
 
+// maxStreams is how many requests may be under way on a connection of HTTP/2: as few as
+// RFC 9113, section 5.1.2, recommends. Who opens streams only to reset them is cut off
+// when four times as many wait for one of these to end.
+const maxStreams = 100
+
+// http2 bounds connections. Their streams have their own deadlines; but a connection
+// whose client takes no byte of any would wait for that even to be closed.
+func (l Limits) http2() *http.HTTP2Config {
+	return &http.HTTP2Config{MaxConcurrentStreams: maxStreams, WriteByteTimeout: l.Window}
+}
+
 func (l Limits) withDefaults() Limits {
 	l.Header = cmp.Or(l.Header, DefaultHeader)
 	l.HeaderBytes = cmp.Or(l.HeaderBytes, DefaultHeaderBytes)
@@ -70,6 +81,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, limits Limits, 
 		IdleTimeout:       limits.Idle,
 		MaxHeaderBytes:    limits.HeaderBytes,
 		Protocols:         limits.protocols(),
+		HTTP2:             limits.http2(),
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		// "OPTIONS *" is answered like everything else.
 		DisableGeneralOptionsHandler: true,

@@ -75,7 +75,8 @@ func (s *Store) blobUnknown(ctx context.Context, name ref.Name, err error) error
 // CommitBlob publishes what w took in as the blob d of the repository. It is an
 // upload.Commit.
 func (s *Store) CommitBlob(ctx context.Context, name ref.Name, w *cas.Writer, d digest.Digest) error {
-	if err := s.observe(ctx, Event{Action: PushBlob, Name: name, Digest: d, Size: w.Size()}); err != nil {
+	e := Event{Action: PushBlob, Name: name, Digest: d, Size: w.Size()}
+	if err := s.observe(ctx, e); err != nil {
 		return err
 	}
 	defer s.lockShared(name)()
@@ -83,7 +84,10 @@ func (s *Store) CommitBlob(ctx context.Context, name ref.Name, w *cas.Writer, d 
 	if err != nil {
 		return err
 	}
-	if err := s.blobs.Commit(ctx, w, d, also...); err != nil {
+	told, settled := s.record(ctx, e)
+	err = s.blobs.Commit(ctx, w, d, slices.Concat(told, also)...)
+	settled(err)
+	if err != nil {
 		s.noticeNew(ctx, name)
 		return err
 	}
@@ -96,11 +100,12 @@ func (s *Store) CommitBlob(ctx context.Context, name ref.Name, w *cas.Writer, d 
 // none that has it, and that the caller may pull from, the error is
 // bucket.ErrNotExist.
 func (s *Store) MountBlob(ctx context.Context, name, from ref.Name, d digest.Digest) error {
-	size, err := s.findBlob(ctx, from, d)
+	from, size, err := s.findBlob(ctx, from, d)
 	if err != nil {
 		return err
 	}
-	if err := s.observe(ctx, Event{Action: MountBlob, Name: name, Digest: d, Size: size}); err != nil {
+	e := Event{Action: MountBlob, Name: name, From: from, Digest: d, Size: size}
+	if err := s.observe(ctx, e); err != nil {
 		return err
 	}
 	defer s.lockShared(name)()
@@ -108,7 +113,10 @@ func (s *Store) MountBlob(ctx context.Context, name, from ref.Name, d digest.Dig
 	if err != nil {
 		return err
 	}
-	if err := s.bucket.Write(ctx, change...); err != nil {
+	told, settled := s.record(ctx, e)
+	err = s.bucket.Write(ctx, slices.Concat(told, change)...)
+	settled(err)
+	if err != nil {
 		s.noticeNew(ctx, name)
 		return err
 	}
@@ -117,8 +125,8 @@ func (s *Store) MountBlob(ctx context.Context, name, from ref.Name, d digest.Dig
 }
 
 // findBlob returns the size of a blob of from, or of another repository that got
-// it lately if from is zero. It never walks over the repositories.
-func (s *Store) findBlob(ctx context.Context, from ref.Name, d digest.Digest) (int64, error) {
+// it lately if from is zero, and which one that is. It never walks over the repositories.
+func (s *Store) findBlob(ctx context.Context, from ref.Name, d digest.Digest) (at ref.Name, size int64, err error) {
 	candidates := []ref.Name{from}
 	if from.IsZero() {
 		candidates, _ = s.recent.get(d)
@@ -129,10 +137,10 @@ func (s *Store) findBlob(ctx context.Context, from ref.Name, d digest.Digest) (i
 		}
 		size, err := s.statBlob(ctx, name, d)
 		if !errors.Is(err, bucket.ErrNotExist) {
-			return size, err
+			return name, size, err
 		}
 	}
-	return 0, bucket.ErrNotExist
+	return ref.Name{}, 0, bucket.ErrNotExist
 }
 
 // maxRecent is how many repositories are remembered for one blob.
@@ -157,12 +165,13 @@ func (s *Store) DeleteBlob(ctx context.Context, name ref.Name, d digest.Digest) 
 	if err := s.linked(ctx, name, d); err != nil {
 		return s.blobUnknown(ctx, name, err)
 	}
-	if err := s.observe(ctx, Event{Action: DeleteBlob, Name: name, Digest: d}); err != nil {
+	e := Event{Action: DeleteBlob, Name: name, Digest: d}
+	if err := s.observe(ctx, e); err != nil {
 		return err
 	}
 	defer s.noticeEmpty(ctx, name)
 	s.known.remove(blobID{name, d})
-	return s.bucket.Write(ctx, bucket.Change{Key: layerKey(name, d), Delete: true})
+	return s.remove(ctx, e, nil, []bucket.Change{{Key: layerKey(name, d), Delete: true}})
 }
 
 // link returns the change that makes key a link to d; none if it is one.

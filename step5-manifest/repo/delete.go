@@ -21,16 +21,16 @@ func (s *Store) DeleteTag(ctx context.Context, name ref.Name, tag ref.Tag) error
 		}
 		return err
 	}
-	if err := s.observe(ctx, Event{Action: DeleteTag, Name: name, Tags: []ref.Tag{tag}}); err != nil {
+	e := Event{Action: DeleteTag, Name: name, Tags: []ref.Tag{tag}}
+	if err := s.observe(ctx, e); err != nil {
 		return err
 	}
-	return s.dropTags(ctx, name, []ref.Tag{tag})
+	return s.dropTags(ctx, name, e.Tags, e)
 }
 
 // dropTags deletes all that there is of the tags, which are locked, and notes it
-// in their histories. A full disk keeps the note from being written, not the
-// deletion.
-func (s *Store) dropTags(ctx context.Context, name ref.Name, tags []ref.Tag) error {
+// in their histories. e is what the outbox is to be told of, the zero Event if nothing.
+func (s *Store) dropTags(ctx context.Context, name ref.Name, tags []ref.Tag, e Event) error {
 	var deletions, notes []bucket.Change
 	for _, tag := range tags {
 		for info, err := range s.bucket.List(ctx, tagPrefix(name, tag), "", false) {
@@ -45,11 +45,7 @@ func (s *Store) dropTags(ctx context.Context, name ref.Name, tags []ref.Tag) err
 		deletions = append(deletions, bucket.Change{Key: tagKey(name, tag), Delete: true})
 		notes = append(notes, s.historyEntry(ctx, name, tag, digest.Digest{}))
 	}
-	err := s.bucket.Write(ctx, append(notes, deletions...)...)
-	if errors.Is(err, bucket.ErrFull) {
-		err = s.bucket.Write(ctx, deletions...)
-	}
-	if err != nil {
+	if err := s.remove(ctx, e, notes, deletions); err != nil {
 		s.forgetTags(name, tags)
 		return err
 	}
@@ -85,11 +81,12 @@ func (s *Store) DeleteManifest(ctx context.Context, name ref.Name, d digest.Dige
 	if err != nil {
 		return err
 	}
-	if err := s.observe(ctx, Event{Action: DeleteManifest, Name: name, Digest: d, Tags: tags}); err != nil {
+	e := Event{Action: DeleteManifest, Name: name, Digest: d, Tags: tags}
+	if err := s.observe(ctx, e); err != nil {
 		return err
 	}
-	if len(tags) > 0 {
-		if err := s.dropTags(ctx, name, tags); err != nil {
+	if len(tags) > 0 { // first, so e is told of with the last of it
+		if err := s.dropTags(ctx, name, tags, Event{}); err != nil {
 			return err
 		}
 	}
@@ -101,7 +98,7 @@ func (s *Store) DeleteManifest(ctx context.Context, name ref.Name, d digest.Dige
 	}
 	s.manifests.remove(manifestID{name, ref.ByDigest(d)})
 	defer s.noticeEmpty(ctx, name)
-	return s.bucket.Write(ctx, changes...)
+	return s.remove(ctx, e, nil, changes)
 }
 
 // tagsOf returns the tags that refer to d. The repository is locked, so none of

@@ -25,6 +25,8 @@ type Event struct {
 	Action EventAction
 	Name   ref.Name
 	Digest digest.Digest
+	// From is the repository that a mounted blob is taken from.
+	From ref.Name
 	// Size is in bytes, for what is pushed or mounted.
 	Size int64
 	// Tags are those that a PushManifest sets or a DeleteTag deletes.

@@ -48,7 +48,7 @@ var actions = []struct {
 		repo.Event{Action: repo.PushBlob, Name: app, Digest: sum("data"), Size: 4}},
 	{"mount blob", func(w *world) { w.blob(other, "data") },
 		func(w *world) error { return w.MountBlob(w.Context(), app, other, sum("data")) },
-		repo.Event{Action: repo.MountBlob, Name: app, Digest: sum("data"), Size: 4}},
+		repo.Event{Action: repo.MountBlob, Name: app, From: other, Digest: sum("data"), Size: 4}},
 	{"delete blob", func(w *world) { w.blob(app, "data") },
 		func(w *world) error { return w.DeleteBlob(w.Context(), app, sum("data")) },
 		repo.Event{Action: repo.DeleteBlob, Name: app, Digest: sum("data")}},

@@ -54,10 +54,8 @@ func (s *Store) PushManifest(ctx context.Context, name ref.Name, p Push) error {
 	if err := s.checkChildren(ctx, name, p.Manifest); err != nil {
 		return err
 	}
-	if err := s.observe(ctx, Event{
-		Action: PushManifest, Name: name, Digest: p.Digest, Size: int64(len(p.Raw)), Tags: p.Tags,
-		MediaType: p.Manifest.MediaType, Subject: p.Manifest.Subject, Children: slices.Collect(p.Manifest.Children()),
-	}); err != nil {
+	e := p.event(name)
+	if err := s.observe(ctx, e); err != nil {
 		return err
 	}
 	links, err := s.revisionLinks(ctx, name, p)
@@ -68,7 +66,10 @@ func (s *Store) PushManifest(ctx context.Context, name ref.Name, p Push) error {
 	if err != nil {
 		return err
 	}
-	if err := s.blobs.PutBytes(ctx, p.Digest, p.Raw, append(links, moves...)...); err != nil {
+	told, settled := s.record(ctx, e)
+	err = s.blobs.PutBytes(ctx, p.Digest, p.Raw, slices.Concat(told, links, moves)...)
+	settled(err)
+	if err != nil {
 		s.noticeNew(ctx, name)
 		s.forgetTags(name, p.Tags)
 		if errors.Is(err, bucket.ErrChanged) {
@@ -84,6 +85,13 @@ func (s *Store) PushManifest(ctx context.Context, name ref.Name, p Push) error {
 		s.addTag(name, tag)
 	}
 	return nil
+}
+
+func (p Push) event(name ref.Name) Event {
+	return Event{
+		Action: PushManifest, Name: name, Digest: p.Digest, Size: int64(len(p.Raw)), Tags: p.Tags,
+		MediaType: p.Manifest.MediaType, Subject: p.Manifest.Subject, Children: slices.Collect(p.Manifest.Children()),
+	}
 }
 
 // revisionLinks are the changes that make p a manifest of the repository, the

@@ -5,8 +5,8 @@
 //
 // Reading order: keys.go (where everything lies), store.go, blobs.go, resolve.go
 // (from a tag to a manifest), push.go, delete.go, list.go (tags and
-// repositories), referrers.go, history.go, check.go. cache.go and names.go hold
-// what is remembered.
+// repositories), referrers.go, history.go, check.go. observer.go and outbox.go are for
+// who wants to know. cache.go and names.go hold what is remembered.
 package repo
 
 import (
@@ -75,6 +75,8 @@ type Options struct {
 	CacheBytes int64
 	// Observer sees what is about to be published, and may refuse it. It may be nil.
 	Observer Observer
+	// Outbox writes down what happened, together with it. It may be nil.
+	Outbox Outbox
 	// CanPull says whether a context's caller may pull from a repository; a blob is
 	// only mounted from one that it may. nil means yes.
 	CanPull func(ctx context.Context, name ref.Name) bool

@@ -96,7 +96,7 @@ type Options struct {
 	Trusted   bool
 	Authorize func(r *http.Request) error
 	// Changed is told of each change, with the error if it failed, and of each request that
-	// was refused: action is "user.add", target what it is done to ("alice"), "" where it is
+	// was refused: action is "add user", target what it is done to ("alice"), "" where it is
 	// not known. May be nil. err holds no secret.
 	Changed func(r *http.Request, action, target string, err error)
 	// Log is told the causes of faults.

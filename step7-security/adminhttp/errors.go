@@ -50,6 +50,12 @@ var kinds = []struct {
 	{upload.ErrUnknown, codeUnknown, http.StatusNotFound},
 }
 
+// ErrorOf is what an error is sent as: for those who tell of it, as in Options.Changed.
+func ErrorOf(err error) ocierr.Error {
+	e, _ := ocierr.From(classify(err))
+	return e
+}
+
 // classify turns an error into one of ocierr, if it is known.
 func classify(err error) error {
 	if _, done := ocierr.From(err); done {

@@ -24,10 +24,10 @@ func TestAuthorize(t *testing.T) {
 		{"too many", auth.ErrBusy, 429, ""},
 	}
 	requests := []struct{ method, path, body, told string }{
-		{"GET", "users", "", "user.list"},
-		{"POST", "users", `{"name": "carol", "password": "` + secret + `"}`, "user.add"},
-		{"DELETE", "users/alice", "", "user.remove alice"},
-		{"PUT", "policy", usersMayPull, "policy.replace"},
+		{"GET", "users", "", "list users"},
+		{"POST", "users", `{"name": "carol", "password": "` + secret + `"}`, "add user"},
+		{"DELETE", "users/alice", "", "remove user alice"},
+		{"PUT", "policy", usersMayPull, "replace policy"},
 		{"GET", "nothing", "", "unknown"},
 		{"PATCH", "users", "", "unknown"},
 		{"GET", "users//alice", "", "unknown"},
@@ -97,9 +97,9 @@ func TestOtherSites(t *testing.T) {
 			if changed := w.state() != before; changed != (tt.status == 201) {
 				t.Errorf("changed: %v", changed)
 			}
-			told := "user.add: failed"
+			told := "add user: failed"
 			if tt.status == 201 {
-				told = "user.add carol"
+				told = "add user carol"
 			}
 			if heard := w.heard(); heard != told {
 				t.Errorf("the audit log is told %q, want %q", heard, told)

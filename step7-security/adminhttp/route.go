@@ -22,42 +22,42 @@ type route struct {
 func (a *api) routes() []route {
 	users, rules := a.Directory != nil, a.Rules != nil
 	return []route{
-		{"GET", "users", "user.list", users, a.listUsers},
-		{"POST", "users", "user.add", users, a.addUser},
-		{"PUT", "users/{name}/password", "user.password", users, a.setPassword},
-		{"POST", "users/{name}/disable", "user.disable", users, a.disableUser},
-		{"POST", "users/{name}/enable", "user.enable", users, a.enableUser},
-		{"DELETE", "users/{name}", "user.remove", users, a.removeUser},
-		{"GET", "robots", "robot.list", users, a.listRobots},
-		{"POST", "robots", "robot.add", users, a.addRobot},
-		{"POST", "robots/{name}/renew", "robot.renew", users, a.renewRobot},
-		{"POST", "robots/{name}/disable", "robot.disable", users, a.disableRobot},
-		{"POST", "robots/{name}/enable", "robot.enable", users, a.enableRobot},
-		{"DELETE", "robots/{name}", "robot.remove", users, a.removeRobot},
-		{"GET", "groups", "group.list", users, a.listGroups},
-		{"DELETE", "groups/{name}", "group.remove", users, a.removeGroup},
-		{"PUT", "groups/{name}/members/{member}", "group.join", users, a.join},
-		{"DELETE", "groups/{name}/members/{member}", "group.leave", users, a.leave},
-		{"GET", "policy", "policy.show", rules, a.showRules},
-		{"PUT", "policy", "policy.replace", rules, a.replaceRules},
-		{"POST", "policy/check", "policy.check", rules, a.checkRules},
-		{"POST", "policy/test", "policy.test", rules, a.testRules},
-		{"GET", "keys", "key.list", a.Keys != nil, a.listKeys},
-		{"POST", "keys", "key.rotate", a.Keys != nil, a.rotateKeys},
-		{"GET", "sessions", "session.list", a.Sessions != nil, a.listSessions},
-		{"DELETE", "sessions/{id}", "session.cancel", a.Sessions != nil, a.cancelSession},
-		{"GET", "stats", "stats.show", a.Stats != nil, a.showStats},
-		{"GET", "log-level", "log.show", a.LogLevel != nil, a.showLevel},
-		{"PUT", "log-level", "log.level", a.LogLevel != nil, a.setLevel},
+		{"GET", "users", "list users", users, a.listUsers},
+		{"POST", "users", "add user", users, a.addUser},
+		{"PUT", "users/{name}/password", "set password", users, a.setPassword},
+		{"POST", "users/{name}/disable", "disable user", users, a.disableUser},
+		{"POST", "users/{name}/enable", "enable user", users, a.enableUser},
+		{"DELETE", "users/{name}", "remove user", users, a.removeUser},
+		{"GET", "robots", "list robots", users, a.listRobots},
+		{"POST", "robots", "add robot", users, a.addRobot},
+		{"POST", "robots/{name}/renew", "renew robot", users, a.renewRobot},
+		{"POST", "robots/{name}/disable", "disable robot", users, a.disableRobot},
+		{"POST", "robots/{name}/enable", "enable robot", users, a.enableRobot},
+		{"DELETE", "robots/{name}", "remove robot", users, a.removeRobot},
+		{"GET", "groups", "list groups", users, a.listGroups},
+		{"DELETE", "groups/{name}", "remove group", users, a.removeGroup},
+		{"PUT", "groups/{name}/members/{member}", "join group", users, a.join},
+		{"DELETE", "groups/{name}/members/{member}", "leave group", users, a.leave},
+		{"GET", "policy", "show policy", rules, a.showRules},
+		{"PUT", "policy", "replace policy", rules, a.replaceRules},
+		{"POST", "policy/check", "check policy", rules, a.checkRules},
+		{"POST", "policy/test", "test policy", rules, a.testRules},
+		{"GET", "keys", "list keys", a.Keys != nil, a.listKeys},
+		{"POST", "keys", "rotate keys", a.Keys != nil, a.rotateKeys},
+		{"GET", "sessions", "list uploads", a.Sessions != nil, a.listSessions},
+		{"DELETE", "sessions/{id}", "cancel upload", a.Sessions != nil, a.cancelSession},
+		{"GET", "stats", "show statistics", a.Stats != nil, a.showStats},
+		{"GET", "log-level", "show log level", a.LogLevel != nil, a.showLevel},
+		{"PUT", "log-level", "set log level", a.LogLevel != nil, a.setLevel},
 		{"POST", "reload", "reload", len(a.Reload) > 0, a.reload},
-		{"GET", "health", "health.show", a.Health != nil, a.showHealth},
+		{"GET", "health", "show health", a.Health != nil, a.showHealth},
 	}
 }
 
 // changes tells whether the route changes something: what is asked by POST, as a question
 // has a body, does not.
 func (r route) changes() bool {
-	return r.method != http.MethodGet && r.action != "policy.check" && r.action != "policy.test"
+	return r.method != http.MethodGet && r.action != "check policy" && r.action != "test policy"
 }
 
 // route registers what the server has, and what answers for the rest, so that the mux

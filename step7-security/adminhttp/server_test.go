@@ -17,7 +17,7 @@ func TestRotateKeys(t *testing.T) {
 	if answer.Code != 201 || len(before.Keys) != 1 || len(after.Keys) != 2 || !after.Keys[0].Signs || after.Keys[1].Signs || after.Keys[1].ID != before.Keys[0].ID {
 		t.Errorf("%d, from %+v to %+v", answer.Code, before, after)
 	}
-	if told := w.heard(); told != "key.rotate "+after.Keys[0].ID {
+	if told := w.heard(); told != "rotate keys "+after.Keys[0].ID {
 		t.Errorf("the audit log is told %q", told)
 	}
 }
@@ -34,7 +34,7 @@ func TestCancelSession(t *testing.T) {
 	if left := w.uploads.Sessions(); len(left) != 0 {
 		t.Errorf("left over: %+v", left)
 	}
-	if told := w.heard(); told != "session.cancel "+id {
+	if told := w.heard(); told != "cancel upload "+id {
 		t.Errorf("the audit log is told %q", told)
 	}
 }

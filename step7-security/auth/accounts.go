@@ -35,9 +35,10 @@ type Options struct {
 	// UseFile is where the last uses of robots are kept, "" if they are not.
 	UseFile string
 	// Concurrent is how many passwords are verified at once: each is a processor's work
-	// for a tenth of a second. 0 stands for half of the processors. Waiting is how many more
-	// may wait, half of them from one Source, each for as long as Patience; 0 stands for
-	// the default.
+	// for a tenth of a second. 0 stands for half of the processors. One more may be of a
+	// source whose last password was right. Waiting is how many more may wait of such, of
+	// those of which nothing is known, and of those whose last one was wrong; half of them
+	// from one Source, each for as long as Patience; 0 stands for the default.
 	Concurrent, Waiting int
 	Patience            time.Duration
 	// Source is where a context's request comes from: an address, or the network that it is

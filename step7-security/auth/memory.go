@@ -38,3 +38,9 @@ func (m *memory[V]) put(key [sha256.Size]byte, value V, life time.Duration) {
 	}
 	m.all[key] = remembered[V]{value, time.Now().Add(life)}
 }
+
+func (m *memory[V]) drop(key [sha256.Size]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.all, key)
+}

@@ -4,7 +4,11 @@ package auth
 func (a *Accounts) Waiting() int {
 	a.slots.mu.Lock()
 	defer a.slots.mu.Unlock()
-	return a.slots.waiting
+	n := 0
+	for _, l := range a.slots.lines {
+		n += l.waiting
+	}
+	return n
 }
 
 // Err is why the accounts are not what the files hold now; nil if they are, as far as was

@@ -33,7 +33,8 @@ func (a *Accounts) Verify(ctx context.Context, name, secret string) (id Identity
 		hash = s.standIn(a.mac(name, ""))
 	}
 	err = a.attempt(ctx, func() error {
-		if err := a.slots.acquire(ctx, a.opts.Source(ctx)); err != nil {
+		source := a.opts.Source(ctx)
+		if err := a.slots.acquire(ctx, source); err != nil {
 			return err
 		}
 		// Of many who come with the same password at once, the first one pays.
@@ -41,7 +42,7 @@ func (a *Accounts) Verify(ctx context.Context, name, secret string) (id Identity
 		if known && matches {
 			a.good.put(key, user.version, a.opts.Remember) // before the next one's turn
 		}
-		a.slots.release()
+		a.slots.release(source, known && matches)
 		if !known || !matches {
 			return ErrCredentials
 		}

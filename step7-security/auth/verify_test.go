@@ -3,9 +3,11 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,12 +157,17 @@ func TestTooManyAtOnce(t *testing.T) {
 
 type sourceKey struct{}
 
+func sourceOf(ctx context.Context) string {
+	source, _ := ctx.Value(sourceKey{}).(string)
+	return source
+}
+
 // One that tries many passwords makes itself wait, and nobody else.
 func TestSourcesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.opts.Concurrent, w.opts.Waiting, w.opts.Patience = 1, 100, time.Minute
-		w.opts.Source = func(ctx context.Context) string { source, _ := ctx.Value(sourceKey{}).(string); return source }
+		w.opts.Source = sourceOf
 		w.opts.Matches = func(password.Hash, string) bool { time.Sleep(100 * time.Millisecond); return false }
 		a := w.open()
 		done := make(chan error, 200)
@@ -186,6 +193,44 @@ func TestSourcesTakeTurns(t *testing.T) {
 		if busy != 200-51 {
 			t.Errorf("%d of the flood were sent away, want all but the one at work and half of those who may wait", busy)
 		}
+	})
+}
+
+// Many sources that guess make each other wait, but not those whose passwords are right.
+func TestTrustedSourcesComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.opts.Concurrent, w.opts.Waiting, w.opts.Patience, w.opts.Remember = 1, 100, time.Minute, 1
+		w.opts.Matches = func(_ password.Hash, secret string) bool { time.Sleep(100 * time.Millisecond); return secret == horse }
+		w.opts.Source = sourceOf
+		a := w.open()
+		try := func(source, secret string) (time.Duration, error) {
+			begin := time.Now()
+			_, err := a.Verify(context.WithValue(t.Context(), sourceKey{}, source), "alice", secret)
+			return time.Since(begin), err
+		}
+		wants := func(source string, most time.Duration, reason string) {
+			t.Helper()
+			if took, err := try(source, horse); err != nil || took > most {
+				t.Errorf("%v after %v, want %v at most: %s", err, took, most, reason)
+			}
+		}
+		wants("office", 100*time.Millisecond, "nobody else is there")
+		time.Sleep(1) // forgotten
+		var flood sync.WaitGroup
+		for i := range 50 {
+			flood.Go(func() {
+				for range 10 {
+					try(fmt.Sprint("address ", i), "guess")
+				}
+			})
+		}
+		synctest.Wait()
+		wants("office", 100*time.Millisecond, "its last password was right, and of the others nothing is known")
+		time.Sleep(50 * 100 * time.Millisecond) // each of them was wrong by then
+		wants("home", 200*time.Millisecond, "nothing is known of it, and the others' last passwords were wrong")
+		wants("address 1", time.Minute, "whoever was wrong waits for the others like it")
+		flood.Wait()
 	})
 }
 

@@ -34,7 +34,11 @@ func (g *Guards) Rules() *admin.Rules {
 		g.changed()
 		return err
 	}
-	return &admin.Rules{File: g.rules.file, Current: g.Policy, Reload: reload, Fault: g.rules.fault, GroupsOf: g.accounts.GroupsOf}
+	fault := func() error {
+		g.rules.poll(g.opts.Log)
+		return g.rules.err()
+	}
+	return &admin.Rules{File: g.rules.file, Current: g.Policy, Reload: reload, Fault: fault, GroupsOf: g.accounts.GroupsOf}
 }
 
 // SigningKeys are the keys that tokens are signed with, for who looks after them.

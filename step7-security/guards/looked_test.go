@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"shibafu.dev/step7-security/admin"
 	"shibafu.dev/step7-security/observe/metrics"
@@ -56,6 +57,10 @@ func TestLookedAfter(t *testing.T) {
 			t.Errorf("bad rules: %+v, %v", text, err)
 		}
 		want("bad rules", 200, 2)
+		time.Sleep(time.Minute) // to look again and again is no cure
+		if text, err := rules.Text(); err != nil || text.InForce || g.rules.err() == nil {
+			t.Errorf("bad rules, later: %+v, %v", text, err)
+		}
 		stop()
 		<-ended
 	})

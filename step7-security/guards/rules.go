@@ -76,17 +76,6 @@ func (r *rules) reload() error {
 	return err
 }
 
-// fault says why what the file holds is not in force; nil if it is, or there is none.
-func (r *rules) fault() error {
-	_, err := r.look((*watch.Files[*policy.Policy]).Poll)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.files != nil {
-		return r.files.Err()
-	}
-	return err
-}
-
 // poll looks whether the file is another, and tells the log what it finds, once.
 func (r *rules) poll(log *slog.Logger) (changed bool) {
 	changed, err := r.look((*watch.Files[*policy.Policy]).Poll)
@@ -94,13 +83,16 @@ func (r *rules) poll(log *slog.Logger) (changed bool) {
 	if err != nil {
 		said = err.Error()
 	}
+	r.mu.Lock()
+	before := r.missed
+	r.missed = said
+	r.mu.Unlock()
 	switch {
-	case said != "" && said != r.missed:
+	case said != "" && said != before:
 		log.Error("the rules were changed and cannot be used; those before stay in force", "cause", err)
 	case changed:
 		log.Info("the rules were changed, and are in force", "file", r.file)
 	}
-	r.missed = said
 	return changed
 }
 
@@ -122,5 +114,8 @@ func (r *rules) look(how func(*watch.Files[*policy.Policy]) (bool, error)) (chan
 func (r *rules) err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.files != nil {
+		return r.files.Err() // a file that is bad, and the same, is no news to look
+	}
 	return r.last
 }

@@ -8,7 +8,9 @@ import (
 	"net/netip"
 
 	"shibafu.dev/step1-spec-notes/endpoint"
+	"shibafu.dev/step1-spec-notes/ocierr"
 	"shibafu.dev/step1-spec-notes/ref"
+	"shibafu.dev/step3-api/api"
 	"shibafu.dev/step7-security/audit"
 	"shibafu.dev/step7-security/observe"
 	"shibafu.dev/step7-security/ratelimit"
@@ -40,8 +42,16 @@ func New(log *audit.Log, client func(*http.Request) netip.Addr) *Recorder {
 func (c *Recorder) Event(r *http.Request) audit.Event {
 	return audit.Event{
 		ID: observe.RequestID(r.Context()), Trace: observe.TraceOf(r),
-		Client: c.client(r).String(), Agent: r.UserAgent(),
+		Client: c.address(r), Agent: r.UserAgent(),
 	}
+}
+
+// address is "" for who comes by no network.
+func (c *Recorder) address(r *http.Request) string {
+	if a := c.client(r); a.IsValid() {
+		return a.String()
+	}
+	return ""
 }
 
 // Login tells of somebody who proved who they are and was given what proves it again
@@ -49,6 +59,25 @@ func (c *Recorder) Event(r *http.Request) audit.Event {
 func (c *Recorder) Login(r *http.Request, identity, kind string) {
 	e := c.Event(r)
 	e.Identity, e.Kind, e.Action, e.Result, e.Status = identity, kind, "log in", audit.Done, http.StatusOK
+	c.log.Write(e)
+}
+
+// Change tells of something that somebody changed, or could not, by a request that is not
+// of the registry's API: target is what it was done to, err why it was not. Refusals of
+// requests that are observed are left to Request.
+func (c *Recorder) Change(r *http.Request, identity, kind, action, target string, err error) {
+	e := c.Event(r)
+	e.Identity, e.Kind, e.Action, e.Target, e.Result = identity, kind, action, target, audit.Done
+	if err != nil {
+		said, _ := api.ErrorOf(err)
+		e.Result, e.Status, e.Code = audit.Failed, said.Status, string(said.Code)
+		if said.Code == ocierr.Unauthorized || said.Code == ocierr.Denied {
+			e.Result = audit.Refused
+		}
+	}
+	if e.Result == audit.Refused && e.ID != "" {
+		return
+	}
 	c.log.Write(e)
 }
 

@@ -3,13 +3,23 @@ package audithttp_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"shibafu.dev/step1-spec-notes/digest"
+	"shibafu.dev/step1-spec-notes/endpoint"
+	"shibafu.dev/step1-spec-notes/ocierr"
 	"shibafu.dev/step7-security/audit"
+	"shibafu.dev/step7-security/audit/audithttp"
+	"shibafu.dev/step7-security/observe"
 	"shibafu.dev/step7-security/ratelimit"
 )
 
@@ -113,6 +123,45 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// What is changed beside the registry's API is told of by whoever changes it.
+func TestChanges(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "audit.log")
+	log, err := audit.Open(audit.Options{File: file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	recorder := audithttp.New(log, func(*http.Request) netip.Addr { return netip.Addr{} }) // as over a socket
+	change := func(err error) http.Handler {
+		return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			recorder.Change(r, "uid 0", "socket", "user.add", "alice", err)
+		})
+	}
+	r := httptest.NewRequest("POST", "/admin/v1/users", nil)
+	for _, err := range []error{nil, errors.New("secret cause"), ocierr.Denied} {
+		change(err).ServeHTTP(httptest.NewRecorder(), r)
+		observe.New(observe.Options{}).Handler(change(err)).ServeHTTP(httptest.NewRecorder(), r)
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(raw)) {
+		var e audit.Event
+		if err := json.Unmarshal([]byte(line), &e); err != nil || e.Identity != "uid 0" || e.Action != "user.add" || e.Target != "alice" || e.Client != "" {
+			t.Errorf("%v: %s", err, line)
+		}
+		got = append(got, string(e.Result)+" "+e.Code)
+	}
+	if want := []string{"done ", "done ", "failed INTERNAL_ERROR", "failed INTERNAL_ERROR", "refused DENIED"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if strings.Contains(string(raw), "secret") {
+		t.Error("a cause is in the log")
+	}
+}
+
 // No secret is in any log, figure or answer, whoever shows it and however.
 func TestSecrets(t *testing.T) {
 	w := newWorld(t, secret, ratelimit.Limits{})
@@ -170,5 +219,20 @@ func TestSecrets(t *testing.T) {
 				t.Errorf("%q is in %s: …%s…", word, where, text[max(i-200, 0):min(i+100, len(text))])
 			}
 		}
+	}
+}
+
+// What it costs to find that there is nothing to tell of.
+func BenchmarkRead(b *testing.B) {
+	log, err := audit.Open(audit.Options{File: filepath.Join(b.TempDir(), "audit.log")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer log.Close()
+	recorder := audithttp.New(log, address)
+	q := &observe.Request{HTTP: httptest.NewRequest("GET", "/v2/a/manifests/v1", nil), Endpoint: endpoint.PullManifest, Status: http.StatusOK}
+	b.ReportAllocs()
+	for b.Loop() {
+		recorder.Request(q)
 	}
 }

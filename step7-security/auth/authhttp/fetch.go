@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"sync"
+
+	"shibafu.dev/step7-security/outbound"
 )
 
 // ErrFetch is an answer that holds no keys.
@@ -15,22 +19,51 @@ var ErrFetch = errors.New("no keys to be had")
 const maxFetch = 256 << 10
 
 // Fetcher gets the keys of issuers. It is an issuer.Fetcher.
-type Fetcher struct{ client *http.Client }
+type Fetcher struct {
+	transport http.RoundTripper // nil for one of outbound, by what may be reached
 
-// NewFetcher gets keys by a transport; nil stands for the default one. A redirect is not
-// followed: whoever the operator named is asked, and nobody else.
-func NewFetcher(transport http.RoundTripper) Fetcher {
-	return Fetcher{&http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	mu       sync.Mutex
+	outbound map[string]*outbound.Transport
 }
 
-// Fetch returns what is at a URL. Its errors are ErrFetch and those of the network.
-func (f Fetcher) Fetch(ctx context.Context, url string) ([]byte, error) {
+// NewFetcher gets keys by a transport; nil stands for those of package outbound, which
+// reach the internet and what an issuer allows. A redirect is not followed: whoever the
+// operator named is asked, and nobody else.
+func NewFetcher(transport http.RoundTripper) *Fetcher {
+	return &Fetcher{transport: transport, outbound: map[string]*outbound.Transport{}}
+}
+
+// reaching is a transport that may reach these networks.
+func (f *Fetcher) reaching(allow []netip.Prefix) (http.RoundTripper, error) {
+	if f.transport != nil {
+		return f.transport, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	key := fmt.Sprint(allow)
+	if f.outbound[key] == nil {
+		made, err := outbound.New(outbound.Options{Allow: allow})
+		if err != nil {
+			return nil, err
+		}
+		f.outbound[key] = made
+	}
+	return f.outbound[key], nil
+}
+
+// Fetch returns what is at a URL. Its errors are ErrFetch, outbound.ErrAddress and those of
+// the network.
+func (f *Fetcher) Fetch(ctx context.Context, url string, allow []netip.Prefix) ([]byte, error) {
+	transport, err := f.reaching(allow)
+	if err != nil {
+		return nil, err
+	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err
 	}
 	r.Header.Set("Accept", "application/json")
-	resp, err := f.client.Do(r)
+	resp, err := transport.RoundTrip(r) // which follows nothing
 	if err != nil {
 		return nil, err
 	}

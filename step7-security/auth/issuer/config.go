@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"shibafu.dev/step7-security/auth"
@@ -43,6 +44,9 @@ type Issuer struct {
 	// or public keys as PEM.
 	KeysURL  string `json:"keys_url,omitempty"`
 	KeysFile string `json:"keys_file,omitempty"`
+	// KeysAllow are the networks inside in which KeysURL may lie: "10.0.0.0/8". What is on
+	// the internet, or is said to be this machine, needs none.
+	KeysAllow []netip.Prefix `json:"keys_allow,omitempty"`
 	// Grants is set where the issuer decides who may do what, by the access claim of its
 	// tokens, as the token servers of GitLab and Harbor do. Then there may be no rules.
 	Grants bool `json:"grants,omitempty"`
@@ -116,6 +120,10 @@ func (i Issuer) fault() string {
 		return "one of keys_url and keys_file is needed"
 	case i.KeysURL != "" && !isSafe(i.KeysURL):
 		return "keys_url must be https, or http to this machine"
+	case len(i.KeysAllow) > 0 && i.KeysURL == "":
+		return "keys_allow is for a keys_url"
+	case slices.ContainsFunc(i.KeysAllow, func(p netip.Prefix) bool { return p != p.Masked() || p.Addr().Is4In6() }):
+		return "keys_allow has a prefix with bits behind its end, or IPv4 written as IPv6"
 	case len(i.Rules) == 0 && !i.Grants:
 		return "without a rule it lets nobody in"
 	case len(i.Keep) > maxKeep:
@@ -155,9 +163,21 @@ func isSafe(text string) bool {
 	if err != nil || u.Hostname() == "" || u.User != nil {
 		return false
 	}
+	return u.Scheme == "https" || u.Scheme == "http" && isLocal(u)
+}
+
+// isLocal tells whether a URL says that it leads to this machine.
+func isLocal(u *url.URL) bool {
 	addr, err := netip.ParseAddr(u.Hostname())
-	local := u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
-	return u.Scheme == "https" || u.Scheme == "http" && local
+	return u.Hostname() == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// allow are the networks inside that are reached for the issuer's keys.
+func (i Issuer) allow() []netip.Prefix {
+	if u, err := url.Parse(i.KeysURL); err == nil && isLocal(u) {
+		return append([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}, i.KeysAllow...)
+	}
+	return i.KeysAllow
 }
 
 // expand puts claims into the braces of a name. ok is false if one is not there, or is a

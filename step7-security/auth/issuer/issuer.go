@@ -39,7 +39,7 @@ func renew(issuers []Issuer, fetcher Fetcher, before *Set) *Set {
 	s := &Set{map[string]*known{}, map[string]string{}}
 	for _, c := range issuers {
 		keys := newKeyring(c, fetcher)
-		if k := before.all[c.Issuer]; k != nil && k.config.KeysURL == c.KeysURL && k.config.KeysFile == c.KeysFile {
+		if k := before.all[c.Issuer]; k != nil && k.config.KeysURL == c.KeysURL && k.config.KeysFile == c.KeysFile && slices.Equal(k.config.KeysAllow, c.KeysAllow) {
 			keys = k.keys
 		}
 		s.all[c.Issuer] = &known{c, keys}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -41,7 +42,7 @@ type world struct {
 	*issuer.Set
 }
 
-func (w *world) Fetch(ctx context.Context, url string) ([]byte, error) {
+func (w *world) Fetch(ctx context.Context, url string, allow []netip.Prefix) ([]byte, error) {
 	w.fetched = append(w.fetched, url)
 	if w.hold != nil {
 		<-w.hold
@@ -262,6 +263,10 @@ func TestParseRefuses(t *testing.T) {
 		{"no keys", start + rule + `}]}`, "one of keys_url and keys_file"},
 		{"two kinds of keys", start + `"keys_url": "https://x", "keys_file": "y", ` + rule + `}]}`, "one of keys_url and keys_file"},
 		{"plain http", start + `"keys_url": "http://x", ` + rule + `}]}`, "keys_url must be https"},
+		{"networks for a file", start + `"keys_file": "x", "keys_allow": ["10.0.0.0/8"], ` + rule + `}]}`, "is for a keys_url"},
+		{"no network", start + `"keys_url": "https://x", "keys_allow": ["10.0.0.0"], ` + rule + `}]}`, "no '/'"},
+		{"bits behind the end", start + `"keys_url": "https://x", "keys_allow": ["10.1.0.0/8"], ` + rule + `}]}`, "bits behind its end"},
+		{"IPv4 as IPv6", start + `"keys_url": "https://x", "keys_allow": ["::ffff:10.0.0.0/104"], ` + rule + `}]}`, "IPv4 written as IPv6"},
 		{"no rules", start + `"keys_url": "https://x"}]}`, "without a rule"},
 		{"empty rule", start + `"keys_url": "https://x", "rules": [{"groups": ["g"]}]}]}`, `"when" is empty`},
 		{"claim without texts", start + `"keys_url": "https://x", "rules": [{"when": {"x": []}}]}]}`, "never fits"},
@@ -276,5 +281,63 @@ func TestParseRefuses(t *testing.T) {
 				t.Errorf("Parse = %v, %v; want %q", all, err, tt.want)
 			}
 		})
+	}
+}
+
+// asked is a Fetcher that notes what it may reach.
+type asked []netip.Prefix
+
+func (a *asked) Fetch(_ context.Context, _ string, allow []netip.Prefix) ([]byte, error) {
+	*a = allow
+	return []byte(`{"keys": []}`), nil
+}
+
+func TestAllow(t *testing.T) {
+	tests := []struct{ name, url, allow, want string }{
+		{"the internet", "https://ci.test/keys", "", "[]"},
+		{"a network inside", "https://gitlab.internal/keys", `"10.0.0.0/8"`, "[10.0.0.0/8]"},
+		{"this machine", "http://127.0.0.1:8080/keys", "", "[127.0.0.0/8 ::1/128]"},
+		{"this machine by name", "https://localhost/keys", "", "[127.0.0.0/8 ::1/128]"},
+		{"a name that only sounds like it", "https://localhost.example/keys", "", "[]"},
+	}
+	w := newWorld(t)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			all, err := issuer.Parse(fmt.Appendf(nil, `{"issuers": [{"id": "a", "issuer": "i", "audience": "r", "grants": true, "keys_url": %q, "keys_allow": [%s]}]}`, tt.url, tt.allow))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var a asked
+			_, err = issuer.New(all, &a).Identify(t.Context(), w.token(t, `"iss":"i","aud":"r","sub":"s"`))
+			if got := fmt.Sprint(a); !errors.Is(err, auth.ErrCredentials) || got != tt.want {
+				t.Errorf("may reach %s, %v; want %s", got, err, tt.want)
+			}
+		})
+	}
+}
+
+// What an issuer may be reached by is what its file says now.
+func TestAllowReloads(t *testing.T) {
+	w, path := newWorld(t), filepath.Join(t.TempDir(), "issuers.json")
+	var a asked
+	var f *issuer.File
+	for _, allow := range []string{"10.0.0.0/8", "10.1.0.0/16"} {
+		text := fmt.Sprintf(`{"issuers": [{"id": "a", "issuer": "i", "audience": "r", "grants": true, "keys_url": "https://x.test", "keys_allow": [%q]}]}`, allow)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if f == nil {
+			f, err = issuer.Open(path, &a)
+		} else {
+			err = f.Reload()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.Identify(t.Context(), w.token(t, `"iss":"i","aud":"r","sub":"s"`))
+		if got := fmt.Sprint(a); !errors.Is(err, auth.ErrCredentials) || got != "["+allow+"]" {
+			t.Errorf("may reach %s, %v; want %s", got, err, allow)
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -24,10 +25,10 @@ const (
 	patience = 10 * time.Second
 )
 
-// Fetcher gets what a URL leads to: no more than a few hundred kilobytes of it, and without
-// following it elsewhere.
+// Fetcher gets what a URL leads to: no more than a few hundred kilobytes of it, without
+// following it elsewhere, and from the internet or one of the networks of allow.
 type Fetcher interface {
-	Fetch(ctx context.Context, url string) ([]byte, error)
+	Fetch(ctx context.Context, url string, allow []netip.Prefix) ([]byte, error)
 }
 
 // keyring are the keys of an issuer, as they were known last.
@@ -47,7 +48,8 @@ func newKeyring(c Issuer, fetcher Fetcher) *keyring {
 	if c.KeysFile != "" {
 		return &keyring{load: func(context.Context) ([]byte, error) { return os.ReadFile(c.KeysFile) }, good: again}
 	}
-	return &keyring{load: func(ctx context.Context) ([]byte, error) { return fetcher.Fetch(ctx, c.KeysURL) }, good: maxAge}
+	allow := c.allow()
+	return &keyring{load: func(ctx context.Context) ([]byte, error) { return fetcher.Fetch(ctx, c.KeysURL, allow) }, good: maxAge}
 }
 
 // verify is that of jwt.Set, with keys that are asked for if they are old or if there is

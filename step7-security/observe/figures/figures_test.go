@@ -11,6 +11,7 @@ import (
 
 	"shibafu.dev/step5-manifest/repo"
 	"shibafu.dev/step7-security/audit"
+	"shibafu.dev/step7-security/notify"
 	"shibafu.dev/step7-security/observe/metrics"
 	"shibafu.dev/step7-security/ratelimit"
 	"shibafu.dev/step7-security/usage"
@@ -43,6 +44,9 @@ func TestFigures(t *testing.T) {
 	Files(&m, map[string]func() error{"users": func() error { return nil }, "policy": func() error { return errors.New("bad") }})
 	Checks(&m, func(yield func(string, bool)) { yield("storage", true); yield("keys", false) })
 	Audit(&m, func() audit.Stats { return audit.Stats{Written: 17, Lost: 18, Unsaid: 19, Failing: true} })
+	Webhooks(&m, func() []notify.Status {
+		return []notify.Status{{Target: "ci", Queued: 20, Bytes: 21, Delivered: 22, Dropped: 23, Failed: 24, Failing: true}, {Target: "other"}}
+	})
 	Build(&m, "1.2.3")
 	text := written(t, &m)
 	for _, want := range []string{
@@ -51,6 +55,13 @@ func TestFigures(t *testing.T) {
 		`shibafu_ratelimit_waits_total{by="identity"} 4`,
 		`shibafu_ratelimit_refusals_total{by="address"} 7`,
 		`shibafu_ratelimit_waiting{by="identity"} 6`,
+		`shibafu_webhook_queue_events{target="ci"} 20`,
+		`shibafu_webhook_queue_bytes{target="ci"} 21`,
+		`shibafu_webhook_failing{target="ci"} 1`,
+		`shibafu_webhook_failing{target="other"} 0`,
+		`shibafu_webhook_delivered_total{target="ci"} 22`,
+		`shibafu_webhook_dropped_total{target="ci"} 23`,
+		`shibafu_webhook_failures_total{target="ci"} 24`,
 		`shibafu_upload_sessions 8`,
 		`shibafu_upload_sessions_limit 10000`,
 		`shibafu_manifest_cache_hits_total 9`,
