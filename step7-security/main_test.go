@@ -36,11 +36,7 @@ func (s *started) Write(p []byte) (int, error) {
 // serve runs a registry with the users alice and bob, and returns its URL.
 func serve(t *testing.T, o options) string {
 	t.Helper()
-	for _, name := range []string{"alice", "bob"} {
-		if err := addUser(o.root, name, strings.NewReader(name+"'s secret\n")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	addUsers(t, o.root, "alice", "bob")
 	o.addr = "127.0.0.1:0"
 	ctx, cancel := context.WithCancel(t.Context())
 	out, ended := &started{make(chan string, 1)}, make(chan error, 1)
@@ -185,11 +181,7 @@ func TestMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := t.TempDir()
-	for _, name := range []string{"alice", "bob"} {
-		if err := addUser(root, name, strings.NewReader(name+"'s secret\n")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	addUsers(t, root, "alice", "bob")
 	with := func(rules string) http.Handler {
 		counted := &metrics.Registry{}
 		g, err := newGuards(options{root: root, rules: rules}, counted, slog.New(slog.DiscardHandler))

@@ -198,9 +198,7 @@ func TestTokensEndWithWhatIsTakenAway(t *testing.T) {
 			return nil
 		}), http.StatusUnauthorized},
 		{"another password", "own/app", func(t *testing.T, users, _ string) {
-			if err := addUser(filepath.Dir(filepath.Dir(users)), "alice", strings.NewReader("another\n")); err != nil {
-				t.Fatal(err)
-			}
+			setPassword(t, filepath.Dir(filepath.Dir(users)), "alice", "another")
 		}, http.StatusUnauthorized},
 		{"the rule is gone", "own/app", func(t *testing.T, _, path string) { write(t, path, rules[0]) }, http.StatusForbidden},
 		{"nothing", "own/app", func(*testing.T, string, string) {}, http.StatusOK},

@@ -17,6 +17,7 @@ import (
 	"shibafu.dev/step1-spec-notes/endpoint"
 	"shibafu.dev/step3-api/api"
 	"shibafu.dev/step7-security/auth"
+	"shibafu.dev/step7-security/auth/password"
 	"shibafu.dev/step7-security/observe/metrics"
 )
 
@@ -56,6 +57,28 @@ func write(t *testing.T, path string, rules ...string) {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// addUsers adds users whose passwords are quick to verify: "alice's secret".
+func addUsers(t *testing.T, root string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		setPassword(t, root, name, name+"'s secret")
+	}
+}
+
+func setPassword(t *testing.T, root, name, secret string) {
+	t.Helper()
+	hash, err := password.Make(secret, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(own(root), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := auth.Edit(filepath.Join(own(root), "users.json"), func(d *auth.Directory) error { return d.SetUser(name, hash) }); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -153,11 +176,7 @@ func (a asker) token(as, scope string) string {
 // guarded is a registry whose handlers answer 200, behind the guards; it ends with ctx.
 func guarded(ctx context.Context, t *testing.T, o options, log io.Writer, users ...string) asker {
 	t.Helper()
-	for _, name := range users {
-		if err := addUser(o.root, name, strings.NewReader(name+"'s secret\n")); err != nil {
-			t.Fatal(err)
-		}
-	}
+	addUsers(t, o.root, users...)
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	counted := &metrics.Registry{}
 	g, err := newGuards(o, counted, logger)
