@@ -64,7 +64,8 @@ func launch(c config, root string) (*server, chan string, error) {
 		return nil, nil, err
 	}
 	defer log.Close()
-	s.cmd = exec.Command(c.server, "registry", "serve", "--port", "0", "--root", root)
+	// Without an audit log, which takes a page for what it tells of a full disk.
+	s.cmd = exec.Command(c.server, "registry", "serve", "--port", "0", "--root", root, "--log-audit", "off")
 	s.cmd.Stderr = log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := s.cmd.StdoutPipe()
