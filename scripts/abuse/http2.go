@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -173,33 +172,4 @@ func (s *server) each(n int, f func(t *tls.Conn)) error {
 	all.Wait()
 	close(errs)
 	return <-errs
-}
-
-// secure runs a part against a registry with TLS, and has an honest client there
-// meanwhile. Afterwards the server must be as it was.
-func (a *abuse) secure(part func(s *server, blob string) (string, error)) (string, error) {
-	s, err := a.serve(filepath.Join(a.work, "secure"), "--tls-self-signed")
-	if err != nil {
-		return "", err
-	}
-	defer s.stop()
-	blob, err := s.fill("")
-	if err != nil {
-		return "", err
-	}
-	base, err := s.state()
-	if err != nil {
-		return "", err
-	}
-	var m must
-	honest := s.visit("")
-	line, err := part(s, blob)
-	m.add(err)
-	took, err := honest.leave()
-	m.add(err)
-	after, err := s.returns(base)
-	m.add(err)
-	m.hold(after.peak < 192, "it takes %.0f MiB at its peak", after.peak)
-	m.add(s.stop())
-	return fmt.Sprintf("%s; HEAD %v; peak %.0f MiB; descriptors %d, then %d", line, took, after.peak, base.files, after.files), m.err()
 }

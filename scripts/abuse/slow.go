@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -14,36 +13,16 @@ import (
 // slow is a registry under those who take their time: with the header, with the body,
 // with the answer, and with the next request.
 func (a *abuse) slow() (string, error) {
-	s, err := a.serve(filepath.Join(a.work, "open"))
-	if err != nil {
-		return "", err
-	}
-	defer s.stop()
-	blob, err := s.fill("")
-	if err != nil {
-		return "", err
-	}
-	base, err := s.state()
-	if err != nil {
-		return "", err
-	}
-	var m must
-	honest := s.visit("")
-	lives, err := s.gather(
-		crowd{name: "header dribblers", n: 1000, within: header, behave: dribbleHeader},
-		crowd{name: "body dribblers", n: 500, within: 2*window + time.Second/2, behave: dribbleBody},
-		crowd{name: "slow readers", n: 500, within: patience, buffer: 4 << 10, behave: func(c net.Conn, _ int) { readSlowly(c, blob) }},
-		crowd{name: "idle connections", n: 2000, within: idle, behave: idleAfterOne},
-	)
-	m.add(err)
-	took, err := honest.leave()
-	m.add(err)
-	after, err := s.returns(base)
-	m.add(err)
-	m.hold(after.peak < 192, "it takes %.0f MiB at its peak", after.peak)
-	m.add(s.stop())
-	return fmt.Sprintf("1000 header dribblers are gone after %s, 500 body dribblers %s, 500 slow readers %s, 2000 idle %s; HEAD %v; peak %.0f MiB; descriptors %d, then %d; goroutines %d, then %d",
-		seconds(lives[0]), seconds(lives[1]), seconds(lives[2]), seconds(lives[3]), took, after.peak, base.files, after.files, base.goroutines, after.goroutines), m.err()
+	return a.beside("open", func(s *server, blob string) (string, error) {
+		lives, err := s.gather(
+			crowd{name: "header dribblers", n: 1000, within: header, behave: dribbleHeader},
+			crowd{name: "body dribblers", n: 500, within: 2*window + time.Second/2, behave: dribbleBody},
+			crowd{name: "slow readers", n: 500, within: patience, buffer: 4 << 10, behave: func(c net.Conn, _ int) { readSlowly(c, blob) }},
+			crowd{name: "idle connections", n: 2000, within: idle, behave: idleAfterOne},
+		)
+		return fmt.Sprintf("1000 header dribblers are gone after %s, 500 body dribblers %s, 500 slow readers %s, 2000 idle %s",
+			seconds(lives[0]), seconds(lives[1]), seconds(lives[2]), seconds(lives[3])), err
+	})
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

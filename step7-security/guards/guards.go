@@ -177,8 +177,8 @@ func (g *Guards) openGate() (err error) {
 // is, and all may pull, push and delete; once something does, it stays so.
 func (g *Guards) Asks() bool { return g.asks.Load() }
 
-// Notice sees whether there are users by now.
-func (g *Guards) Notice() {
+// notice sees whether there are users by now.
+func (g *Guards) notice() {
 	if g.named() && !g.asks.Swap(true) {
 		g.opts.Log.Info("there are users: everybody is asked who they are from now on")
 	}
@@ -245,7 +245,7 @@ func (g *Guards) Reload() error {
 
 // changed lets what was changed count at once, as far as it does not by itself.
 func (g *Guards) changed() {
-	g.Notice()
+	g.notice()
 	if g.Asks() && g.signing.wanted {
 		g.pollKeys(g.signing.open)
 	}
@@ -281,7 +281,7 @@ func (g *Guards) Run(ctx context.Context, changed func()) {
 		case <-g.look:
 		}
 		g.rules.poll(g.opts.Log)
-		g.Notice()
+		g.notice()
 		if now := g.Policy(); now != before {
 			before = now
 			changed()
